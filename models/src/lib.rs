@@ -1,0 +1,28 @@
+//! Stance's models: from the samples of a recording to a score, and from scored recordings to a model.
+//!
+//! Pure: bytes and numbers in, bytes and numbers out. No files, no clock, no ambient randomness, no actor, no HTTP, no SQL; whatever
+//! of those is needed is passed in.
+//!
+//! | module | subject |
+//! | --- | --- |
+//! | [`recording`] | checked samples of one recording, its sampling rate |
+//! | [`signal`] | spectra equal to SciPy's |
+//! | [`features`] | the versioned feature vector of a recording |
+//! | [`estimators`] | candidate estimators (mean, ridge, elastic net, PLS) and their fits |
+//! | [`training`] | choice among candidates by leave-one-out error |
+//! | [`model`] | a trained model and its predictions |
+//! | [`card`] | what a model is made of and how good it is |
+//! | [`artifact`] | model and card as one `.tar.gz` |
+//! | [`cache`] | a byte-bounded least-recently-used cache for models in use |
+//!
+//! Deliberately absent: any per-patient state, any parsing of recordings, any knowledge of where artifacts are kept.
+
+pub mod artifact;
+pub mod cache;
+pub mod card;
+pub mod estimators;
+pub mod features;
+pub mod model;
+pub mod recording;
+pub mod signal;
+pub mod training;

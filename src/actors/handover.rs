@@ -1,0 +1,63 @@
+//! Recordings that were just read, for the step that comes next: a cache of raw objects that saves reading and parsing
+//! them again. What is not in it is read from the object store.
+
+use crate::domain::ids::TestEventId;
+use crate::domain::recording::Recording;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The cache, bounded in bytes; the oldest goes first. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Handover {
+    limit: usize,
+    shelf: Arc<Mutex<Shelf>>,
+}
+
+#[derive(Debug, Default)]
+struct Shelf {
+    bytes: usize,
+    recordings: HashMap<TestEventId, Arc<Recording>>,
+    order: VecDeque<TestEventId>,
+}
+
+impl Handover {
+    /// Holds at most `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { limit, shelf: Arc::default() }
+    }
+
+    /// Puts a recording there.
+    pub fn put(&self, recording: Arc<Recording>) {
+        let mut shelf = self.shelf();
+        let id = recording.id();
+        if recording.memory() > self.limit || shelf.recordings.contains_key(&id) {
+            return;
+        }
+        shelf.bytes += recording.memory();
+        shelf.recordings.insert(id, recording);
+        shelf.order.push_back(id);
+        while shelf.bytes > self.limit || shelf.order.len() > 2 * shelf.recordings.len() + 16 {
+            let Some(oldest) = shelf.order.pop_front() else { break };
+            shelf.remove(oldest);
+        }
+    }
+
+    /// Takes a recording away.
+    #[must_use]
+    pub fn take(&self, id: TestEventId) -> Option<Arc<Recording>> {
+        self.shelf().remove(id)
+    }
+
+    fn shelf(&self) -> std::sync::MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shelf {
+    fn remove(&mut self, id: TestEventId) -> Option<Arc<Recording>> {
+        let recording = self.recordings.remove(&id)?;
+        self.bytes = self.bytes.saturating_sub(recording.memory());
+        Some(recording)
+    }
+}

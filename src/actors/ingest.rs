@@ -1,0 +1,250 @@
+//! Ingest: an upload whose body has arrived becomes a durable raw object and its rows, or is refused with nothing left.
+
+use super::ServiceError;
+use super::compute::{Compute, unmetered};
+use super::handover::Handover;
+use super::updates::Updates;
+use super::work::Ledger;
+use crate::domain::access::{Access, Caller, Decision, Role, decide};
+use crate::domain::clock::SharedClock;
+use crate::domain::ids::{PatientId, TestEventId};
+use crate::domain::object_key::ObjectKey;
+use crate::domain::recording::{Recording, parse};
+use crate::domain::score::RecordingState;
+use crate::storage::database::{Acceptance, Database, DatabaseError, NewRecording};
+use crate::storage::objects::{Digest, Folder, ObjectError, Staged};
+use crate::supervised;
+use actix::prelude::*;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// A body that has arrived.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Arrived, ServiceError>")]
+pub struct Arrival {
+    /// Who sent it.
+    pub caller: Caller,
+    /// The decoded body.
+    pub staged: Staged,
+}
+
+/// An acknowledged recording.
+#[derive(Debug)]
+pub struct Arrived {
+    /// Where it stands.
+    pub state: RecordingState,
+    /// Whether it was there already.
+    pub replayed: bool,
+}
+
+/// What the actor works with.
+#[derive(Debug, Clone)]
+pub struct IngestDeps {
+    /// Rows.
+    pub database: Database,
+    /// Raw objects.
+    pub objects: Folder,
+    /// Time.
+    pub clock: SharedClock,
+    /// Threads for parsing.
+    pub compute: Compute,
+    /// Hands the parsed recording to the converter.
+    pub handover: Handover,
+    /// Wakes the dispatcher.
+    pub ledger: Ledger,
+    /// Tells who waits.
+    pub updates: Updates,
+    /// Arrivals under way at once; further ones are told to come back.
+    pub at_once: Arc<Semaphore>,
+    /// Test events that are being written: two uploads of one id take turns.
+    pub busy: BusyEvents,
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct Ingest(IngestDeps);
+
+impl Ingest {
+    /// A new one.
+    #[must_use]
+    pub fn new(deps: IngestDeps) -> Self {
+        Self(deps)
+    }
+}
+
+impl Actor for Ingest {
+    type Context = Context<Self>;
+}
+
+supervised!(Ingest, "ingest");
+
+impl Handler<Arrival> for Ingest {
+    type Result = ResponseFuture<Result<Arrived, ServiceError>>;
+
+    fn handle(&mut self, arrival: Arrival, _: &mut Context<Self>) -> Self::Result {
+        fail::fail_point!("ingest");
+        let deps = self.0.clone();
+        Box::pin(async move {
+            let _permit = deps.at_once.clone().try_acquire_owned().map_err(|_| ServiceError::busy("ingest"))?;
+            deps.take_in(arrival).await
+        })
+    }
+}
+
+impl IngestDeps {
+    async fn take_in(&self, Arrival { caller, staged }: Arrival) -> Result<Arrived, ServiceError> {
+        // The disk syncs the body while a processor reads it; a refused one is synced in vain, which is rare.
+        let sync = staged.sync_handle()?;
+        let synced = tokio::task::spawn_blocking(move || sync.sync_data());
+        let (staged, recording) = self
+            .compute
+            .run(move || {
+                let recording = parse(staged.read()?)?;
+                Ok::<_, ServiceError>((staged, Arc::new(recording)))
+            })
+            .await??;
+        self.authorize(&caller, recording.patient()).await?;
+        let _turn = self.busy.claim(recording.id()).ok_or_else(|| ServiceError::busy("same test event"))?;
+        synced.await.map_err(|error| ServiceError::Internal(error.into()))?.map_err(ObjectError::from)?;
+
+        let id = recording.id();
+        let new = describe(&recording, &staged);
+        let known = self.database.recording(id).await?;
+        let acceptance = match known {
+            Some(known) if known.patient == new.patient && known.digest == new.digest => Acceptance::Replayed,
+            Some(_) => Acceptance::Conflicting,
+            None => {
+                self.keep(staged, &new).await?;
+                // Before the rows: the converter may ask for it as soon as they are there.
+                self.handover.put(recording);
+                let accepted = self.database.accept_recording(&new, self.clock.now()).await;
+                if !matches!(accepted, Ok(Acceptance::Accepted)) {
+                    let _ = self.handover.take(id);
+                }
+                match accepted {
+                    Err(DatabaseError::MissingReference(_)) => return Err(ServiceError::NotFound("patient")),
+                    other => other?,
+                }
+            }
+        };
+        match acceptance {
+            Acceptance::Accepted => {
+                self.ledger.wake();
+                self.updates.publish(id);
+            }
+            Acceptance::Replayed => {}
+            Acceptance::Conflicting => {
+                return Err(ServiceError::Conflict {
+                    code: "test_id_taken",
+                    detail: "there is a test event with this testID and other content".into(),
+                });
+            }
+        }
+        let state = self.database.recording_state(id).await?.ok_or(ServiceError::NotFound("recording"))?;
+        Ok(Arrived { state, replayed: acceptance == Acceptance::Replayed })
+    }
+
+    async fn authorize(&self, caller: &Caller, patient: &PatientId) -> Result<(), ServiceError> {
+        let absent = || ServiceError::NotFound("patient");
+        match (decide(&caller.role, &Access::Patient(patient.clone())), &caller.role) {
+            (Decision::Allowed, _) => {}
+            (Decision::AllowedIfLinked, Role::CareProvider(provider)) => {
+                if !self.database.is_linked(provider, patient).await? {
+                    return Err(absent());
+                }
+            }
+            (Decision::Forbidden, _) => return Err(ServiceError::Forbidden),
+            (Decision::AllowedIfLinked | Decision::Absent, _) => return Err(absent()),
+        }
+        match self.database.patient(patient).await? {
+            Some(_) => Ok(()),
+            None => Err(absent()),
+        }
+    }
+
+    /// Gives the body its key. An object without a row is what a process left that was killed between the two: the same
+    /// bytes are kept, others replaced, for nobody was told that they are safe.
+    async fn keep(&self, staged: Staged, new: &NewRecording) -> Result<(), ServiceError> {
+        let (objects, key, digest) = (self.objects.clone(), new.raw_key.clone(), new.digest);
+        let kept = unmetered(move || match objects.keep(&staged, &key) {
+            Err(ObjectError::Exists) => match objects.get(&key, Some(digest)) {
+                Ok(_) => Ok(()),
+                Err(ObjectError::Corrupt | ObjectError::NotFound) => {
+                    objects.delete(&key)?;
+                    objects.keep(&staged, &key)
+                }
+                Err(error @ (ObjectError::Exists | ObjectError::NoSpace | ObjectError::Io(_))) => Err(error),
+            },
+            other => other,
+        });
+        Ok(kept.await??)
+    }
+}
+
+fn describe(recording: &Recording, staged: &Staged) -> NewRecording {
+    let (patient, movement, day) = (recording.patient(), recording.movement(), recording.day());
+    let training = recording.clinic_score().is_some();
+    let times = recording.timestamps();
+    NewRecording {
+        id: recording.id(),
+        patient: patient.clone(),
+        movement: movement.clone(),
+        digest: Digest(staged.digest().0),
+        raw_key: ObjectKey::raw(patient, movement, day, training, recording.id()),
+        raw_bytes: i64::try_from(staged.len()).unwrap_or(i64::MAX),
+        day,
+        clinic_score: recording.clinic_score(),
+        samples: i64::try_from(recording.len()).unwrap_or(i64::MAX),
+        taken: (times.first().map_or(0, |t| t.utc_micros), times.last().map_or(0, |t| t.utc_micros)),
+    }
+}
+
+/// Test events that are being written. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct BusyEvents(Arc<Mutex<HashSet<TestEventId>>>);
+
+impl BusyEvents {
+    fn claim(&self, id: TestEventId) -> Option<Turn> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id).then(|| Turn { events: self.clone(), id })
+    }
+}
+
+struct Turn {
+    events: BusyEvents,
+    id: TestEventId,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.events.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+/// Waits until a recording is settled, or the time is over; then where it stands.
+///
+/// # Errors
+/// When the database cannot tell.
+pub async fn await_settled(
+    database: &Database,
+    updates: &Updates,
+    id: TestEventId,
+    limit: Duration,
+) -> Result<Option<RecordingState>, DatabaseError> {
+    let mut changes = updates.subscribe();
+    let settled = async {
+        loop {
+            let state = database.recording_state(id).await?;
+            if state.as_ref().is_none_or(|state| state.status.is_settled()) {
+                return Ok(state);
+            }
+            // A hint that was lost by lagging counts as a hint.
+            while matches!(changes.recv().await, Ok(changed) if changed != id) {}
+        }
+    };
+    match tokio::time::timeout(limit, settled).await {
+        Ok(state) => state,
+        Err(_) => database.recording_state(id).await,
+    }
+}

@@ -1,0 +1,168 @@
+//! Counters, gauges and durations. Labels hold names of routes, stages and actors, never anything of a person.
+
+use crate::storage::database::QueueDepth;
+use chrono::{DateTime, Utc};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bucket bounds of durations, seconds.
+const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RouteLabels {
+    route: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct StageLabels {
+    stage: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ActorLabels {
+    actor: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RestartLabels {
+    actor: &'static str,
+    cause: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct QueueLabels {
+    kind: &'static str,
+    state: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CacheLabels {
+    event: &'static str,
+}
+
+type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// Every metric of the program. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    http: Durations<RouteLabels>,
+    stages: Durations<StageLabels>,
+    in_flight: Family<StageLabels, Gauge>,
+    restarts: Family<RestartLabels, Counter>,
+    actors: Family<ActorLabels, Gauge>,
+    queue_jobs: Family<QueueLabels, Gauge>,
+    queue_age: Family<QueueLabels, Gauge<f64, AtomicU64>>,
+    uploads_open: Gauge,
+    model_cache: Family<CacheLabels, Gauge>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All of them, at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let histogram: fn() -> Histogram = || Histogram::new(SECONDS);
+        let mut inner = Inner {
+            registry: Registry::with_prefix("stance"),
+            http: Family::new_with_constructor(histogram),
+            stages: Family::new_with_constructor(histogram),
+            in_flight: Family::default(),
+            restarts: Family::default(),
+            actors: Family::default(),
+            queue_jobs: Family::default(),
+            queue_age: Family::default(),
+            uploads_open: Gauge::default(),
+            model_cache: Family::default(),
+        };
+        let r = &mut inner.registry;
+        r.register("http_request_duration_seconds", "HTTP requests by route pattern and status", inner.http.clone());
+        r.register("stage_duration_seconds", "Steps of the pipeline", inner.stages.clone());
+        r.register("stage_in_flight", "Steps under way", inner.in_flight.clone());
+        r.register("actor_restarts", "Rebuilt actors, by what befell them", inner.restarts.clone());
+        r.register("actors", "Actors that run", inner.actors.clone());
+        r.register("queue_jobs", "Jobs in the durable queue", inner.queue_jobs.clone());
+        r.register("queue_oldest_age_seconds", "Age of the oldest job", inner.queue_age.clone());
+        r.register("uploads_open", "Uploads whose body is arriving", inner.uploads_open.clone());
+        r.register("model_cache", "Model caches of the scorers: bytes, models, hits, misses, evictions", inner.model_cache.clone());
+        Self(Arc::new(inner))
+    }
+
+    /// A request was answered.
+    pub fn http_request(&self, route: &str, status: u16, seconds: f64) {
+        self.0.http.get_or_create(&RouteLabels { route: route.to_owned(), status }).observe(seconds);
+    }
+
+    /// A step of the pipeline ended.
+    pub fn stage(&self, stage: &'static str, outcome: &'static str, took: Duration) {
+        self.0.stages.get_or_create(&StageLabels { stage, outcome }).observe(took.as_secs_f64());
+    }
+
+    /// A step of the pipeline began (`1`) or ended (`-1`).
+    pub fn in_flight(&self, stage: &'static str, change: i64) {
+        self.0.in_flight.get_or_create(&StageLabels { stage, outcome: "" }).inc_by(change);
+    }
+
+    /// An actor was started.
+    pub fn actor_started(&self, actor: &'static str) {
+        self.0.actors.get_or_create(&ActorLabels { actor }).inc();
+        for cause in ["died", "stuck"] {
+            self.0.restarts.get_or_create(&RestartLabels { actor, cause });
+        }
+    }
+
+    /// An actor was stopped for good.
+    pub fn actor_stopped(&self, actor: &'static str) {
+        self.0.actors.get_or_create(&ActorLabels { actor }).dec();
+    }
+
+    /// An actor was rebuilt.
+    pub fn actor_restarted(&self, actor: &'static str, cause: &'static str) {
+        self.0.restarts.get_or_create(&RestartLabels { actor, cause }).inc();
+    }
+
+    /// The body of an upload began (`1`) or stopped (`-1`) arriving.
+    pub fn uploads_open(&self, change: i64) {
+        self.0.uploads_open.inc_by(change);
+    }
+
+    /// Something about the scorers' model caches changed by this much.
+    pub fn model_cache(&self, event: &'static str, change: i64) {
+        self.0.model_cache.get_or_create(&CacheLabels { event }).inc_by(change);
+    }
+
+    /// The text that a Prometheus server reads.
+    ///
+    /// # Errors
+    /// Never in practice: writing to a string.
+    pub fn encode(&self, queue: &[QueueDepth], now: DateTime<Utc>) -> Result<String, std::fmt::Error> {
+        self.0.queue_jobs.clear();
+        self.0.queue_age.clear();
+        for depth in queue {
+            let labels = QueueLabels { kind: depth.kind.name(), state: depth.state.clone() };
+            self.0.queue_jobs.get_or_create(&labels).set(depth.jobs);
+            let age = (now - depth.oldest).to_std().unwrap_or_default();
+            self.0.queue_age.get_or_create(&labels).set(age.as_secs_f64());
+        }
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.0.registry)?;
+        Ok(text)
+    }
+}

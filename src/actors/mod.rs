@@ -1,0 +1,19 @@
+//! Supervised actors, one concern a file. What must survive is a row or an object; what an actor holds is a cache.
+
+pub mod compute;
+pub mod converter;
+pub mod dispatcher;
+mod error;
+pub mod handover;
+pub mod ingest;
+pub mod metrics;
+pub mod resolver;
+pub mod scorer;
+pub mod session_auth;
+pub mod supervision;
+pub mod topology;
+pub mod trainer;
+pub mod updates;
+pub mod work;
+
+pub use error::ServiceError;

@@ -1,0 +1,233 @@
+//! The topology: builds every actor, wires them, and stops them in the order in which work flows. The one place that
+//! knows all of them.
+
+use super::compute::Compute;
+use super::converter::{Converter, ConverterDeps};
+use super::dispatcher::{Dispatcher, DispatcherDeps};
+use super::handover::Handover;
+use super::ingest::{Ingest, IngestDeps};
+use super::metrics::Metrics;
+use super::resolver::{Resolver, ResolverDeps};
+use super::scorer::{Scorer, ScorerDeps, ScorerPool};
+use super::session_auth::{SessionAuth, SessionAuthConfig, SessionAuthDeps};
+use super::supervision::{Handle, SupervisionPolicy, Supervisor};
+use super::trainer::{TrainerDeps, Trainers};
+use super::updates::Updates;
+use super::work::{Ledger, WorkPolicy};
+use crate::config::{Config, seconds};
+use crate::domain::clock::SharedClock;
+use crate::domain::entropy::Entropy;
+use crate::scoring::Backend;
+use crate::storage::database::{Database, TrainingRule};
+use crate::storage::objects::Folder;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+
+/// Hints that a slow listener may be behind by.
+const UPDATES: usize = 4_096;
+
+/// What the actors stand on.
+#[derive(Debug, Clone)]
+pub struct Ground {
+    /// Rows.
+    pub database: Database,
+    /// Objects.
+    pub objects: Folder,
+    /// Time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// Metrics.
+    pub metrics: Metrics,
+}
+
+/// All actors, running.
+#[derive(Debug)]
+pub struct Topology {
+    /// Accounts, sessions, tokens.
+    pub session_auth: Handle<SessionAuth>,
+    /// Reads and writes for clients.
+    pub resolver: Handle<Resolver>,
+    /// Uploads.
+    pub ingest: Handle<Ingest>,
+    /// Tells who waits for a recording.
+    pub updates: Updates,
+    ledger: Ledger,
+    draining: Arc<AtomicBool>,
+    trainers: Trainers,
+    /// In the order in which they stop.
+    supervisors: Vec<Supervisor>,
+    metrics: Metrics,
+}
+
+impl Topology {
+    /// Builds and wires all of them, back to front.
+    #[must_use]
+    pub fn start(config: &Config, ground: &Ground) -> Self {
+        let Ground { database, objects, clock, entropy, metrics } = ground.clone();
+        let policy = supervision_policy(config);
+        let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let compute = Compute::new(match config.compute.at_once {
+            0 => processors + 1,
+            at_once => at_once,
+        });
+        let updates = Updates::new(UPDATES);
+        let handover = Handover::new(config.ingest.handover_bytes);
+        let ledger = Ledger::new(
+            work_policy(config),
+            database.clone(),
+            clock.clone(),
+            entropy.clone(),
+            metrics.clone(),
+            updates.clone(),
+        );
+        let draining = Arc::new(AtomicBool::new(false));
+
+        let scorer_deps = ScorerDeps {
+            database: database.clone(),
+            objects: objects.clone(),
+            clock: clock.clone(),
+            backend: Backend::Local,
+            updates: updates.clone(),
+            metrics: metrics.clone(),
+            cache_bytes: config.scoring.cache_bytes / config.scoring.workers,
+        };
+        let (scorers, scorer_supervisors): (Vec<_>, Vec<_>) = (0..config.scoring.workers)
+            .map(|_| {
+                let deps = scorer_deps.clone();
+                Supervisor::start(&policy, &metrics, &entropy, move || Scorer::new(deps.clone()))
+            })
+            .unzip();
+        let scorer_pool = ScorerPool::new(database.clone(), scorers);
+
+        let trainer_deps = TrainerDeps {
+            database: database.clone(),
+            objects: objects.clone(),
+            clock: clock.clone(),
+            compute: compute.clone(),
+            ledger: ledger.clone(),
+            updates: updates.clone(),
+        };
+        let trainers = Trainers::new(
+            trainer_deps,
+            policy.clone(),
+            metrics.clone(),
+            entropy.clone(),
+            config.training.max_trainers,
+            seconds(config.training.idle_seconds),
+        );
+
+        let converter_deps = ConverterDeps {
+            database: database.clone(),
+            objects: objects.clone(),
+            clock: clock.clone(),
+            compute: compute.clone(),
+            handover: handover.clone(),
+            ledger: ledger.clone(),
+            updates: updates.clone(),
+            rule: TrainingRule { minimum: config.training.minimum, every: config.training.every },
+        };
+        let (converter, converter_supervisor) =
+            Supervisor::start(&policy, &metrics, &entropy, move || Converter::new(converter_deps.clone()));
+
+        let dispatcher_deps = DispatcherDeps {
+            database: database.clone(),
+            clock: clock.clone(),
+            ledger: ledger.clone(),
+            converter,
+            trainers: trainers.clone(),
+            scorers: scorer_pool,
+            owner: entropy.uuid().to_string().into(),
+            tick: Duration::from_millis(config.queue.tick_ms),
+            draining: draining.clone(),
+        };
+        let (_, dispatcher_supervisor) =
+            Supervisor::start(&policy, &metrics, &entropy, move || Dispatcher::new(dispatcher_deps.clone()));
+
+        let ingest_deps = IngestDeps {
+            database: database.clone(),
+            objects,
+            clock: clock.clone(),
+            compute,
+            handover,
+            ledger: ledger.clone(),
+            updates: updates.clone(),
+            at_once: Arc::new(Semaphore::new(config.ingest.at_once)),
+            busy: super::ingest::BusyEvents::default(),
+        };
+        let (ingest, ingest_supervisor) =
+            Supervisor::start(&policy, &metrics, &entropy, move || Ingest::new(ingest_deps.clone()));
+
+        let resolver_deps = ResolverDeps::new(
+            database.clone(),
+            clock.clone(),
+            config.graphql.at_once,
+            seconds(config.graphql.deadline_seconds),
+        );
+        let (resolver, resolver_supervisor) =
+            Supervisor::start(&policy, &metrics, &entropy, move || Resolver::new(resolver_deps.clone()));
+
+        let auth_deps = SessionAuthDeps {
+            database,
+            clock,
+            entropy: entropy.clone(),
+            config: SessionAuthConfig::from(&config.auth),
+        };
+        let (session_auth, auth_supervisor) =
+            Supervisor::start(&policy, &metrics, &entropy, move || SessionAuth::new(auth_deps.clone()));
+
+        let mut supervisors = vec![ingest_supervisor, resolver_supervisor, auth_supervisor];
+        supervisors.extend([dispatcher_supervisor, converter_supervisor]);
+        supervisors.extend(scorer_supervisors);
+        Self { session_auth, resolver, ingest, updates, ledger, draining, trainers, supervisors, metrics }
+    }
+
+    /// Takes no new jobs, waits for those under way, and stops every actor; the names of those that did not stop.
+    pub async fn stop(self, limit: Duration) -> Vec<&'static str> {
+        self.draining.store(true, Ordering::Relaxed);
+        let deadline = Instant::now() + limit;
+        while !self.ledger.is_idle() && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        if !self.ledger.is_idle() {
+            tracing::warn!("work was still under way; it resumes at the next start");
+        }
+        let mut left = self.trainers.stop(Duration::from_secs(2)).await;
+        for supervisor in self.supervisors {
+            let name = supervisor.name();
+            if !supervisor.stop(Duration::from_secs(2)).await {
+                left.push(name);
+            }
+            self.metrics.actor_stopped(name);
+        }
+        left
+    }
+}
+
+fn supervision_policy(config: &Config) -> SupervisionPolicy {
+    let supervision = &config.supervision;
+    SupervisionPolicy {
+        mailbox: supervision.mailbox,
+        ask_timeout: seconds(supervision.ask_timeout_seconds),
+        probe_every: Duration::from_millis(supervision.probe_every_ms),
+        stuck_after: Duration::from_millis(supervision.stuck_after_ms),
+        backoff_first: Duration::from_millis(supervision.backoff_first_ms),
+        backoff_cap: Duration::from_millis(supervision.backoff_cap_ms),
+    }
+}
+
+fn work_policy(config: &Config) -> WorkPolicy {
+    let queue = &config.queue;
+    let deadline = seconds(queue.deadline_seconds);
+    WorkPolicy {
+        at_once: [queue.converts_at_once, config.training.at_once, queue.scores_at_once],
+        deadline: [deadline, seconds(queue.training_deadline_seconds), deadline],
+        lease: seconds(queue.lease_seconds),
+        max_attempts: queue.max_attempts,
+        backoff_first: Duration::from_millis(queue.backoff_first_ms),
+        backoff_cap: seconds(queue.backoff_cap_seconds),
+    }
+}

@@ -1,0 +1,226 @@
+//! A trainer for each care provider: made when there is something to train, gone when it was idle for a while. How many
+//! there are at once is bounded, and so is how many trainings run at once; the queue lets care providers take turns.
+
+use super::compute::{Compute, unmetered};
+use super::metrics::Metrics;
+use super::supervision::{Handle, SupervisionPolicy, Supervisor};
+use super::updates::Updates;
+use super::work::{Assignment, JobError, Ledger};
+use crate::domain::clock::SharedClock;
+use crate::domain::entropy::Entropy;
+use crate::domain::ids::ModelVersion;
+use crate::domain::object_key::ObjectKey;
+use crate::storage::database::{Database, Job, NewModel};
+use crate::storage::objects::{Digest, Folder};
+use crate::supervised;
+use actix::prelude::*;
+use stance_models::artifact;
+use stance_models::training::{TrainParams, TrainingSet, train};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Training recordings that a model is made from at most: the newest.
+const NEWEST: i64 = 200;
+
+/// What the actors work with.
+#[derive(Debug, Clone)]
+pub struct TrainerDeps {
+    /// Rows.
+    pub database: Database,
+    /// Artifacts.
+    pub objects: Folder,
+    /// Time.
+    pub clock: SharedClock,
+    /// Threads for the numbers.
+    pub compute: Compute,
+    /// Woken when a backlog is queued for scoring.
+    pub ledger: Ledger,
+    /// Tells who waits.
+    pub updates: Updates,
+}
+
+/// The actor: one care provider's.
+#[derive(Debug)]
+pub struct Trainer(TrainerDeps);
+
+impl Actor for Trainer {
+    type Context = Context<Self>;
+}
+
+supervised!(Trainer, "trainer");
+
+/// A training, and the sign that its trainer is at it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+struct Training {
+    assignment: Assignment,
+    busy: Arc<()>,
+}
+
+impl Handler<Training> for Trainer {
+    type Result = ();
+
+    fn handle(&mut self, Training { assignment, busy }: Training, context: &mut Context<Self>) {
+        fail::fail_point!("trainer");
+        let deps = self.0.clone();
+        let work = async move {
+            assignment.perform(|job| async move { deps.train(&job).await }).await;
+            drop(busy);
+        };
+        context.spawn(work.into_actor(self));
+    }
+}
+
+impl TrainerDeps {
+    async fn train(&self, job: &Job) -> Result<(), JobError> {
+        let gone = || JobError::dead("recording_gone", "the recording that completed the count was deleted");
+        let row = self.database.recording(job.subject).await?.ok_or_else(gone)?;
+        let count = row.training_ordinal.ok_or_else(gone)?;
+        let recordings = self.database.training_recordings(&row.patient, &row.movement, count, NEWEST).await?;
+        let set = TrainingSet {
+            ids: recordings.iter().map(|recording| recording.id.to_string()).collect(),
+            features: recordings.iter().map(|recording| recording.features.clone()).collect(),
+            scores: recordings.iter().map(|recording| recording.score).collect(),
+        };
+        // The same training asked for twice is the same seed, and so the same model.
+        let seed = u64::try_from(job.fence.job_id).unwrap_or_default();
+        let (feature_set, version) = (stance_models::features::FEATURE_SET, version(&row.id.to_string(), count)?);
+        if recordings.iter().any(|recording| recording.feature_set != feature_set) {
+            return Err(JobError::dead("feature_set_changed", "the recordings were converted by another version"));
+        }
+        let (artifact, card) = self
+            .compute
+            .run(move || {
+                let (model, card) = train(&set, &TrainParams { seed }).map_err(|error| {
+                    JobError::dead("training_failed", &error.to_string())
+                })?;
+                let packed = artifact::pack(&model, &card).map_err(|_| JobError::Retry("artifact could not be packed"))?;
+                Ok::<_, JobError>((packed, card))
+            })
+            .await??;
+        let model = NewModel {
+            artifact_key: ObjectKey::model(&row.movement, &row.patient, &version),
+            version,
+            patient: row.patient,
+            movement: row.movement,
+            training_recordings: count,
+            artifact_digest: Digest::of(&artifact),
+            feature_set: feature_set.to_owned(),
+            leave_one_out_error: card.leave_one_out_error,
+            card: serde_json::to_string(&card).map_err(|_| JobError::Retry("model card could not be written"))?,
+        };
+        let (objects, key) = (self.objects.clone(), model.artifact_key.clone());
+        unmetered(move || objects.put(&key, &artifact)).await??;
+        let queued = self.database.finish_training(job.fence, &model, self.clock.now()).await?;
+        tracing::info!(model = %model.version, recordings = count, queued, "a model was trained");
+        self.ledger.wake();
+        self.updates.publish(job.subject);
+        Ok(())
+    }
+}
+
+/// A version says nothing about the person: it is made from the recording that completed the count, and the count.
+fn version(id: &str, count: i64) -> Result<ModelVersion, JobError> {
+    let short: String = id.chars().filter(char::is_ascii_hexdigit).take(16).collect();
+    ModelVersion::new(format!("v{count}-{short}")).map_err(|_| JobError::dead("model_version", "no version could be made"))
+}
+
+/// All trainers. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Trainers(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    deps: TrainerDeps,
+    policy: SupervisionPolicy,
+    metrics: Metrics,
+    entropy: Entropy,
+    at_once: usize,
+    idle_after: Duration,
+    trainers: Mutex<HashMap<String, Desk>>,
+}
+
+#[derive(Debug)]
+struct Desk {
+    handle: Handle<Trainer>,
+    supervisor: Supervisor,
+    used: Instant,
+    /// Shared with every training under way.
+    busy: Arc<()>,
+}
+
+impl Desk {
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.busy) == 1
+    }
+}
+
+impl Trainers {
+    /// None yet; at most `at_once` live at a time, each until it was idle for `idle_after`.
+    #[must_use]
+    pub fn new(
+        deps: TrainerDeps,
+        policy: SupervisionPolicy,
+        metrics: Metrics,
+        entropy: Entropy,
+        at_once: usize,
+        idle_after: Duration,
+    ) -> Self {
+        Self(Arc::new(Inner { deps, policy, metrics, entropy, at_once, idle_after, trainers: Mutex::default() }))
+    }
+
+    /// Gives a training to the trainer of its care provider, who is made if there is none. The assignment comes back
+    /// when there are as many trainers as there may be and each is busy.
+    pub(super) fn give(&self, assignment: Assignment) -> Result<(), Assignment> {
+        let Some(lane) = assignment.job().map(|job| job.lane.clone()) else { return Ok(()) };
+        let mut trainers = self.0.trainers.lock().unwrap_or_else(PoisonError::into_inner);
+        self.retire(&mut trainers, &lane);
+        if trainers.len() >= self.0.at_once && !trainers.contains_key(&lane) {
+            return Err(assignment);
+        }
+        let desk = trainers.entry(lane).or_insert_with(|| {
+            let Inner { deps, policy, metrics, entropy, .. } = &*self.0;
+            let deps = deps.clone();
+            let (handle, supervisor) = Supervisor::start(policy, metrics, entropy, move || Trainer(deps.clone()));
+            Desk { handle, supervisor, used: Instant::now(), busy: Arc::default() }
+        });
+        desk.used = Instant::now();
+        // A dropped assignment is given back by the ledger.
+        let _ = desk.handle.tell(Training { assignment, busy: desk.busy.clone() });
+        Ok(())
+    }
+
+    /// Stops who was idle for long, and the longest idle one where room is needed.
+    fn retire(&self, trainers: &mut HashMap<String, Desk>, wanted: &str) {
+        let crowded = trainers.len() >= self.0.at_once && !trainers.contains_key(wanted);
+        let mut idle: Vec<_> = trainers
+            .iter()
+            .filter(|(lane, desk)| desk.is_idle() && lane.as_str() != wanted)
+            .map(|(lane, desk)| (desk.used.elapsed(), lane.clone()))
+            .collect();
+        idle.sort();
+        let longest = idle.len().saturating_sub(1);
+        for (place, (elapsed, lane)) in idle.into_iter().enumerate() {
+            if (elapsed > self.0.idle_after || (crowded && place == longest))
+                && let Some(desk) = trainers.remove(&lane)
+            {
+                tokio::spawn(desk.supervisor.stop(Duration::from_secs(5)));
+            }
+        }
+    }
+
+    /// Stops all of them; the names of those that did not.
+    pub(super) async fn stop(&self, limit: Duration) -> Vec<&'static str> {
+        let desks: Vec<_> = self.0.trainers.lock().unwrap_or_else(PoisonError::into_inner).drain().collect();
+        let mut left = Vec::new();
+        for (_, desk) in desks {
+            let name = desk.supervisor.name();
+            if !desk.supervisor.stop(limit).await {
+                left.push(name);
+            }
+        }
+        left
+    }
+}

@@ -1,0 +1,308 @@
+//! Leased work: what a worker holds while it does a job, and the ledger of all that is held.
+//!
+//! An [`Assignment`] that is dropped before it is settled, because its actor died, is given back at once. One whose
+//! time is over is struck off the ledger: its lease ends, the job is leased anew, and the fence refuses a late result.
+
+use super::metrics::Metrics;
+use super::updates::Updates;
+use crate::domain::clock::SharedClock;
+use crate::domain::entropy::Entropy;
+use crate::domain::score::Failure;
+use crate::storage::database::{Database, DatabaseError, Fence, Job, JobKind, Outcome};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Why a job was not done.
+#[derive(Debug)]
+pub enum JobError {
+    /// It may go better next time; the cause is for the log and holds nothing of a person.
+    Retry(&'static str),
+    /// It never will.
+    Dead(Failure),
+    /// Somebody else has it by now.
+    Fenced,
+}
+
+impl JobError {
+    /// It never will go better.
+    #[must_use]
+    pub fn dead(code: &str, message: &str) -> Self {
+        Self::Dead(Failure { code: code.to_owned(), message: message.to_owned() })
+    }
+}
+
+impl From<DatabaseError> for JobError {
+    fn from(error: DatabaseError) -> Self {
+        match error {
+            DatabaseError::Fenced => Self::Fenced,
+            DatabaseError::Unavailable(_) => Self::Retry("database not available"),
+            DatabaseError::Full(_) => Self::Retry("database disk full"),
+            DatabaseError::Corrupt(what) => Self::Retry(what),
+            DatabaseError::Duplicate(_)
+            | DatabaseError::MissingReference(_)
+            | DatabaseError::Migration(_)
+            | DatabaseError::Statement(_) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "a statement of a job failed");
+                Self::Retry("statement failed")
+            }
+        }
+    }
+}
+
+impl From<super::compute::ComputeError> for JobError {
+    fn from(error: super::compute::ComputeError) -> Self {
+        match error {
+            super::compute::ComputeError::Panicked => Self::Retry("panicked"),
+            super::compute::ComputeError::Stopping => Self::Retry("stopping"),
+        }
+    }
+}
+
+/// Bounds of work.
+#[derive(Debug, Clone)]
+pub struct WorkPolicy {
+    /// How many jobs of each kind at once, in the order of [`JobKind::ALL`].
+    pub at_once: [usize; 3],
+    /// How long a job of each kind may take.
+    pub deadline: [Duration; 3],
+    /// How long a lease holds without being extended.
+    pub lease: Duration,
+    /// Attempts before a job is given up.
+    pub max_attempts: i64,
+    /// Delay after the first failure; doubles with each.
+    pub backoff_first: Duration,
+    /// Longest delay.
+    pub backoff_cap: Duration,
+}
+
+fn index(kind: JobKind) -> usize {
+    match kind {
+        JobKind::Convert => 0,
+        JobKind::Train => 1,
+        JobKind::Score => 2,
+    }
+}
+
+impl WorkPolicy {
+    /// How long a job of that kind may take.
+    #[must_use]
+    pub fn deadline(&self, kind: JobKind) -> Duration {
+        self.deadline.get(index(kind)).copied().unwrap_or(Duration::from_secs(60))
+    }
+
+    fn at_once(&self, kind: JobKind) -> usize {
+        self.at_once.get(index(kind)).copied().unwrap_or(1)
+    }
+}
+
+/// All that is held. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Ledger(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    policy: WorkPolicy,
+    database: Database,
+    clock: SharedClock,
+    entropy: Entropy,
+    metrics: Metrics,
+    updates: Updates,
+    held: Mutex<Held>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    jobs: HashMap<Fence2, (JobKind, Instant)>,
+    abandoned: Vec<Job>,
+}
+
+/// A fence as a map key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Fence2(i64, i64);
+
+impl From<Fence> for Fence2 {
+    fn from(fence: Fence) -> Self {
+        Self(fence.job_id, fence.token)
+    }
+}
+
+impl Ledger {
+    /// An empty one.
+    #[must_use]
+    pub fn new(
+        policy: WorkPolicy,
+        database: Database,
+        clock: SharedClock,
+        entropy: Entropy,
+        metrics: Metrics,
+        updates: Updates,
+    ) -> Self {
+        let (held, changed) = (Mutex::default(), Notify::new());
+        Self(Arc::new(Inner { policy, database, clock, entropy, metrics, updates, held, changed }))
+    }
+
+    /// The bounds.
+    #[must_use]
+    pub fn policy(&self) -> &WorkPolicy {
+        &self.0.policy
+    }
+
+    /// How many more jobs of a kind may be taken.
+    #[must_use]
+    pub fn free(&self, kind: JobKind) -> usize {
+        let held = self.held().jobs.values().filter(|(held, _)| *held == kind).count();
+        self.0.policy.at_once(kind).saturating_sub(held)
+    }
+
+    /// Whether nothing is held.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.held().jobs.is_empty()
+    }
+
+    /// Waits until something is given back, or new work may be there.
+    pub async fn changed(&self) {
+        self.0.changed.notified().await;
+    }
+
+    /// New work may be there.
+    pub fn wake(&self) {
+        self.0.changed.notify_one();
+    }
+
+    /// Takes a leased job.
+    #[must_use]
+    pub fn assign(&self, job: Job) -> Assignment {
+        let until = Instant::now() + self.0.policy.deadline(job.kind) + self.0.policy.lease;
+        self.held().jobs.insert(job.fence.into(), (job.kind, until));
+        self.0.metrics.in_flight(job.kind.name(), 1);
+        Assignment { job: Some(job), ledger: self.clone(), begun: Instant::now() }
+    }
+
+    /// Leases to extend; what is over its time is struck off.
+    pub(super) fn living(&self) -> Vec<Fence> {
+        let now = Instant::now();
+        let mut held = self.held();
+        held.jobs.retain(|fence, (kind, until)| {
+            let living = *until > now;
+            if !living {
+                tracing::error!(kind = kind.name(), job = fence.0, "a job is over its time and was struck off");
+                self.0.metrics.in_flight(kind.name(), -1);
+                self.0.metrics.stage(kind.name(), "overdue", self.0.policy.deadline(*kind));
+            }
+            living
+        });
+        held.jobs.keys().map(|fence| Fence { job_id: fence.0, token: fence.1 }).collect()
+    }
+
+    /// Gives back what was dropped unsettled.
+    pub(super) async fn settle_abandoned(&self) {
+        let abandoned = std::mem::take(&mut self.held().abandoned);
+        for job in abandoned {
+            self.fail(&job, JobError::Retry("its actor died")).await;
+        }
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn release(&self, job: &Job) {
+        if self.held().jobs.remove(&job.fence.into()).is_some() {
+            self.0.metrics.in_flight(job.kind.name(), -1);
+        }
+        self.wake();
+    }
+
+    async fn fail(&self, job: &Job, error: JobError) {
+        let Inner { policy, database, clock, entropy, .. } = &*self.0;
+        let outcome = match error {
+            JobError::Fenced => return,
+            JobError::Dead(failure) => Outcome::Dead(failure),
+            JobError::Retry(reason) if job.attempt >= policy.max_attempts => Outcome::Dead(Failure {
+                code: "attempts_exhausted".into(),
+                message: format!("given up after {} attempts: {reason}", job.attempt),
+            }),
+            JobError::Retry(reason) => {
+                let doublings = u32::try_from(job.attempt - 1).unwrap_or(0).min(16);
+                let pause = (policy.backoff_first * 2_u32.pow(doublings)).min(policy.backoff_cap);
+                Outcome::Retry { at: clock.now() + entropy.jitter(pause), reason: reason.to_owned() }
+            }
+        };
+        tracing::warn!(kind = job.kind.name(), test_event = %job.subject, attempt = job.attempt, ?outcome, "a job was not done");
+        if let Err(error) = database.fail_job(job, &outcome, clock.now()).await {
+            // Its lease ends by itself then.
+            tracing::warn!(error = &error as &dyn std::error::Error, "a failure could not be recorded");
+        }
+        self.0.updates.publish(job.subject);
+    }
+}
+
+/// A job in the hands of a worker.
+#[derive(Debug)]
+pub struct Assignment {
+    job: Option<Job>,
+    ledger: Ledger,
+    begun: Instant,
+}
+
+impl Assignment {
+    /// Does the job within its time and settles it.
+    pub async fn perform<F>(mut self, work: impl FnOnce(Job) -> F)
+    where
+        F: Future<Output = Result<(), JobError>>,
+    {
+        let Some(job) = self.job.clone() else { return };
+        let policy = self.ledger.policy();
+        let result = if job.attempt > policy.max_attempts {
+            Err(JobError::dead("attempts_exhausted", "given up: the process stopped in the middle of every attempt"))
+        } else {
+            tokio::time::timeout(policy.deadline(job.kind), work(job.clone()))
+                .await
+                .unwrap_or(Err(JobError::Retry("took too long")))
+        };
+        let outcome = match &result {
+            Ok(()) => "done",
+            Err(JobError::Retry(_)) => "retry",
+            Err(JobError::Dead(_)) => "dead",
+            Err(JobError::Fenced) => "fenced",
+        };
+        self.ledger.0.metrics.stage(job.kind.name(), outcome, self.begun.elapsed());
+        if let Err(error) = result {
+            self.ledger.fail(&job, error).await;
+        }
+        self.job = None;
+        self.ledger.release(&job);
+    }
+
+    /// The job.
+    #[must_use]
+    pub fn job(&self) -> Option<&Job> {
+        self.job.as_ref()
+    }
+
+    /// Gives the job back without having tried it.
+    pub async fn give_back(mut self) {
+        let Some(job) = self.job.take() else { return };
+        if let Err(error) = self.ledger.0.database.return_jobs(&[job.fence]).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "a job could not be given back");
+        }
+        if self.ledger.held().jobs.remove(&job.fence.into()).is_some() {
+            self.ledger.0.metrics.in_flight(job.kind.name(), -1);
+        }
+    }
+}
+
+impl Drop for Assignment {
+    fn drop(&mut self) {
+        if let Some(job) = self.job.take() {
+            self.ledger.release(&job);
+            self.ledger.held().abandoned.push(job);
+            self.ledger.wake();
+        }
+    }
+}

@@ -1,0 +1,411 @@
+//! The sections of the configuration, their defaults and their rules.
+
+use super::ConfigError;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where embedded backends keep everything.
+    pub data_dir: PathBuf,
+    /// The HTTP server.
+    pub http: HttpConfig,
+    /// Rows.
+    pub database: DatabaseConfig,
+    /// Objects.
+    pub objects: ObjectsConfig,
+    /// Arrival other than by HTTP.
+    pub ingest: IngestConfig,
+    /// Uploads over HTTP.
+    pub uploads: UploadsConfig,
+    /// Training.
+    pub training: TrainingConfig,
+    /// Scoring.
+    pub scoring: ScoringConfig,
+    /// SQL over the lake.
+    pub lake: LakeConfig,
+    /// Sign-in.
+    pub auth: AuthConfig,
+    /// The durable queue.
+    pub queue: QueueConfig,
+    /// Processors.
+    pub compute: ComputeConfig,
+    /// Supervision of actors.
+    pub supervision: SupervisionConfig,
+    /// GraphQL.
+    pub graphql: GraphqlConfig,
+    /// Log lines.
+    pub log: LogConfig,
+}
+
+macro_rules! section {
+    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Serialize, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $type,)*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $($field: $default,)* }
+            }
+        }
+    };
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("./stance-data"),
+            http: HttpConfig::default(),
+            database: DatabaseConfig::default(),
+            objects: ObjectsConfig::default(),
+            ingest: IngestConfig::default(),
+            uploads: UploadsConfig::default(),
+            training: TrainingConfig::default(),
+            scoring: ScoringConfig::default(),
+            lake: LakeConfig::default(),
+            auth: AuthConfig::default(),
+            queue: QueueConfig::default(),
+            compute: ComputeConfig::default(),
+            supervision: SupervisionConfig::default(),
+            graphql: GraphqlConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+section!(
+    /// The HTTP server.
+    HttpConfig {
+        /// Address and port; port 0 picks one.
+        bind: String = "127.0.0.1:8080".into(),
+        /// Threads that speak HTTP.
+        workers: usize = 2,
+        /// Connections at once, per thread.
+        max_connections: usize = 10_000,
+        /// Seconds that a client may take to send a request's head.
+        head_timeout_seconds: u64 = 10,
+        /// Seconds that requests under way get when the program stops.
+        drain_seconds: u64 = 20,
+        /// Whether there is a GraphQL query page at `/graphiql`.
+        query_page: bool = true,
+    }
+);
+
+section!(
+    /// Rows.
+    DatabaseConfig {
+        /// `sqlite://PATH`; `{data_dir}` stands for the data folder.
+        url: String = "sqlite://{data_dir}/stance.db".into(),
+        /// Connections for reading.
+        readers: u32 = 4,
+        /// Seconds to wait for a connection.
+        acquire_timeout_seconds: u64 = 10,
+    }
+);
+
+section!(
+    /// Objects.
+    ObjectsConfig {
+        /// `file://PATH`; `{data_dir}` stands for the data folder.
+        url: String = "file://{data_dir}/objects".into(),
+        /// Address of an S3-compatible server.
+        endpoint: Option<String> = None,
+    }
+);
+
+section!(
+    /// Arrival other than by HTTP.
+    IngestConfig {
+        /// Queue that tells of objects put into the bucket.
+        sqs_url: Option<String> = None,
+        /// Bodies that are read and kept at once; further ones are told to come back.
+        at_once: usize = 128,
+        /// Bytes of parsed recordings kept for the converter.
+        handover_bytes: usize = 64 << 20,
+    }
+);
+
+section!(
+    /// Uploads over HTTP.
+    UploadsConfig {
+        /// Largest body, decoded, bytes.
+        max_bytes: u64 = 64 << 20,
+        /// Uploads whose body arrives at once; further ones are told to come back.
+        max_open: usize = 4_096,
+        /// Seconds without a byte after which an upload is given up.
+        idle_timeout_seconds: u64 = 30,
+    }
+);
+
+section!(
+    /// Training.
+    TrainingConfig {
+        /// Scored recordings for the first model.
+        minimum: i64 = 10,
+        /// Scored recordings for each next.
+        every: i64 = 10,
+        /// Trainings at once.
+        at_once: usize = 2,
+        /// Trainers, one a care provider, that live at once.
+        max_trainers: usize = 16,
+        /// Seconds after which an idle trainer is stopped.
+        idle_seconds: u64 = 60,
+    }
+);
+
+/// Who runs the models.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ScoringBackend {
+    /// This process.
+    Local,
+    /// A SageMaker multi-model endpoint.
+    Sagemaker,
+}
+
+section!(
+    /// Scoring.
+    ScoringConfig {
+        /// `local` or `sagemaker`.
+        backend: ScoringBackend = ScoringBackend::Local,
+        /// Scorers, each with a model cache of its own.
+        workers: usize = 2,
+        /// Bytes of models in the caches of all scorers.
+        cache_bytes: usize = 64 << 20,
+    }
+);
+
+/// Who runs SQL over the lake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LakeEngine {
+    /// This process.
+    Datafusion,
+    /// Amazon Athena.
+    Athena,
+}
+
+section!(
+    /// SQL over the lake.
+    LakeConfig {
+        /// `datafusion` or `athena`.
+        engine: LakeEngine = LakeEngine::Datafusion,
+    }
+);
+
+section!(
+    /// Sign-in.
+    AuthConfig {
+        /// Seconds that an access token holds.
+        access_token_seconds: u64 = 900,
+        /// Days that a session holds without being used.
+        session_days: u64 = 30,
+        /// Failed sign-ins in the window for one account from one address.
+        max_failures: u32 = 5,
+        /// Failed sign-ins in the window from one address.
+        max_failures_per_address: u32 = 50,
+        /// The window, seconds.
+        window_seconds: u64 = 900,
+        /// Passwords hashed at once.
+        hashes_at_once: usize = 2,
+    }
+);
+
+section!(
+    /// The durable queue.
+    QueueConfig {
+        /// Seconds that a lease holds without being extended.
+        lease_seconds: u64 = 30,
+        /// Attempts before a job is given up.
+        max_attempts: i64 = 10,
+        /// Milliseconds before the second attempt; doubles with each.
+        backoff_first_ms: u64 = 500,
+        /// Longest delay, seconds.
+        backoff_cap_seconds: u64 = 300,
+        /// Milliseconds between looks for what became due.
+        tick_ms: u64 = 500,
+        /// Conversions at once.
+        converts_at_once: usize = 4,
+        /// Scorings at once.
+        scores_at_once: usize = 32,
+        /// Seconds that a conversion or a scoring may take.
+        deadline_seconds: u64 = 60,
+        /// Seconds that a training may take.
+        training_deadline_seconds: u64 = 600,
+    }
+);
+
+section!(
+    /// Processors.
+    ComputeConfig {
+        /// Threads for parsing, signal code and training at once; 0 is one more than there are processors.
+        at_once: usize = 0,
+    }
+);
+
+section!(
+    /// Supervision of actors.
+    SupervisionConfig {
+        /// Messages that may wait at one actor.
+        mailbox: usize = 1_024,
+        /// Seconds that an asker waits for an answer.
+        ask_timeout_seconds: u64 = 30,
+        /// Milliseconds between probes.
+        probe_every_ms: u64 = 1_000,
+        /// Milliseconds after which an actor that does not answer a probe is rebuilt.
+        stuck_after_ms: u64 = 5_000,
+        /// Milliseconds before the first rebuild; doubles with each that follows soon.
+        backoff_first_ms: u64 = 50,
+        /// Longest pause before a rebuild, milliseconds.
+        backoff_cap_ms: u64 = 5_000,
+    }
+);
+
+section!(
+    /// GraphQL.
+    GraphqlConfig {
+        /// Requests at once; further ones are told to come back.
+        at_once: usize = 256,
+        /// Seconds that an operation may take.
+        deadline_seconds: u64 = 10,
+    }
+);
+
+/// What a log line looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For a person.
+    Text,
+    /// For a machine: one JSON object a line.
+    Json,
+}
+
+section!(
+    /// Log lines.
+    LogConfig {
+        /// `text` or `json`.
+        format: LogFormat = LogFormat::Text,
+        /// Which lines: a level, or `target=level` pairs.
+        level: String = "info".into(),
+    }
+);
+
+impl Config {
+    /// The file that holds the rows.
+    #[must_use]
+    pub fn database_path(&self) -> PathBuf {
+        self.path_of(&self.database.url, "sqlite://")
+    }
+
+    /// The folder that holds the objects.
+    #[must_use]
+    pub fn objects_path(&self) -> PathBuf {
+        self.path_of(&self.objects.url, "file://")
+    }
+
+    fn path_of(&self, url: &str, scheme: &str) -> PathBuf {
+        let path = url.strip_prefix(scheme).unwrap_or(url);
+        match path.strip_prefix("{data_dir}") {
+            Some(rest) => self.data_dir.join(rest.trim_start_matches('/')),
+            None => PathBuf::from(path),
+        }
+    }
+
+    /// Checks every value, and that what is asked for is compiled in.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        let at_least_one = [
+            ("http.workers", self.http.workers as u64),
+            ("http.max_connections", self.http.max_connections as u64),
+            ("database.readers", self.database.readers.into()),
+            ("database.acquire_timeout_seconds", self.database.acquire_timeout_seconds),
+            ("ingest.at_once", self.ingest.at_once as u64),
+            ("uploads.max_bytes", self.uploads.max_bytes),
+            ("uploads.max_open", self.uploads.max_open as u64),
+            ("uploads.idle_timeout_seconds", self.uploads.idle_timeout_seconds),
+            ("training.minimum", self.training.minimum.max(0).unsigned_abs()),
+            ("training.every", self.training.every.max(0).unsigned_abs()),
+            ("training.at_once", self.training.at_once as u64),
+            ("training.max_trainers", self.training.max_trainers as u64),
+            ("scoring.workers", self.scoring.workers as u64),
+            ("queue.lease_seconds", self.queue.lease_seconds),
+            ("queue.max_attempts", self.queue.max_attempts.max(0).unsigned_abs()),
+            ("queue.tick_ms", self.queue.tick_ms),
+            ("queue.converts_at_once", self.queue.converts_at_once as u64),
+            ("queue.scores_at_once", self.queue.scores_at_once as u64),
+            ("supervision.mailbox", self.supervision.mailbox as u64),
+            ("supervision.probe_every_ms", self.supervision.probe_every_ms),
+            ("supervision.stuck_after_ms", self.supervision.stuck_after_ms),
+        ];
+        for (key, value) in at_least_one {
+            if value == 0 {
+                return Err(ConfigError::NotAllowed { key, problem: "must be at least 1".into() });
+            }
+        }
+        if self.http.bind.parse::<std::net::SocketAddr>().is_err() {
+            return not_allowed("http.bind", "must be an address and a port such as 127.0.0.1:8080");
+        }
+        if self.queue.lease_seconds * 1_000 < 4 * self.queue.tick_ms {
+            return not_allowed("queue.lease_seconds", "must be at least four times queue.tick_ms, or leases end under way");
+        }
+        backend("database.url", &self.database.url, "sqlite", &[("postgres", None), ("postgresql", None)])?;
+        backend("objects.url", &self.objects.url, "file", &[("s3", Some(cfg!(feature = "aws")))])?;
+        if self.ingest.sqs_url.is_some() {
+            return missing("ingest.sqs_url", "Amazon SQS", Some(cfg!(feature = "aws")));
+        }
+        if self.scoring.backend == ScoringBackend::Sagemaker {
+            return missing("scoring.backend", "Amazon SageMaker", Some(cfg!(feature = "aws")));
+        }
+        if self.lake.engine == LakeEngine::Athena {
+            return missing("lake.engine", "Amazon Athena", Some(cfg!(feature = "aws")));
+        }
+        Ok(())
+    }
+}
+
+/// Checks the scheme of a URL: the embedded one, or one that this build may not have.
+fn backend(
+    key: &'static str,
+    url: &str,
+    embedded: &str,
+    others: &[(&str, Option<bool>)],
+) -> Result<(), ConfigError> {
+    let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
+    if scheme == embedded {
+        if rest.is_empty() {
+            return not_allowed(key, &format!("names no path after {embedded}://"));
+        }
+        return Ok(());
+    }
+    match others.iter().find(|(name, _)| *name == scheme) {
+        Some((name, compiled)) => missing(key, &format!("{name}://"), *compiled),
+        None => not_allowed(key, &format!("must begin with {embedded}://")),
+    }
+}
+
+/// A backend that this program does not have: not compiled in, or not there yet in this version.
+fn missing(key: &'static str, what: &str, compiled: Option<bool>) -> Result<(), ConfigError> {
+    not_allowed(key, &match compiled {
+        Some(false) => format!(
+            "{what} is not compiled into this program; build it with `cargo build --release --features aws`, or use the container image"
+        ),
+        Some(true) | None => format!("{what} is not supported by this version; use the embedded backend (leave {key} out)"),
+    })
+}
+
+fn not_allowed(key: &'static str, problem: &str) -> Result<(), ConfigError> {
+    Err(ConfigError::NotAllowed { key, problem: problem.to_owned() })
+}
+
+/// Seconds as a duration.
+#[must_use]
+pub(crate) fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}

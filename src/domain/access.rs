@@ -1,0 +1,89 @@
+//! Who may do what: the one place that decides it.
+//!
+//! A request names the [`Access`] it needs; [`decide`] answers for a [`Caller`]. A denial is either
+//! [`Decision::Forbidden`], for a role that may never do it, or [`Decision::Absent`]: what a caller may not see
+//! does not exist for them.
+
+use super::ids::{AccountId, CareProviderId, PatientId, SessionId};
+
+/// What an account is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Role {
+    /// Reads and writes what carries their own patient id.
+    Patient(PatientId),
+    /// Cares for the patients linked to them.
+    CareProvider(CareProviderId),
+    /// Looks after accounts, roles, test types and everything else.
+    Admin,
+}
+
+impl Role {
+    /// The role's name in tokens, configuration and the database.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Patient(_) => "patient",
+            Self::CareProvider(_) => "care_provider",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// Someone whose token was verified.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// Their account.
+    pub account: AccountId,
+    /// The sign-in that the token came from.
+    pub session: SessionId,
+    /// What they are.
+    pub role: Role,
+}
+
+/// What a request needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// Read or write what carries this patient's id: profile, events, scores, recordings, consent.
+    Patient(PatientId),
+    /// Create a patient.
+    CreatePatient,
+    /// Read or change what belongs to this care provider, their patients' list among it.
+    CareProvider(CareProviderId),
+    /// Change which tests there are.
+    ChangeTestTypes,
+    /// Read which tests there are.
+    ReadTestTypes,
+}
+
+/// The answer of [`decide`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Go ahead.
+    Allowed,
+    /// Go ahead if the care provider who asks is linked to the patient; otherwise [`Decision::Absent`].
+    AllowedIfLinked,
+    /// The caller's role may never do this.
+    Forbidden,
+    /// For this caller it does not exist.
+    Absent,
+}
+
+/// Decides whether the role may have the access.
+#[must_use]
+pub fn decide(role: &Role, access: &Access) -> Decision {
+    match (role, access) {
+        (Role::Admin, _) | (Role::Patient(_) | Role::CareProvider(_), Access::ReadTestTypes) => Decision::Allowed,
+        (Role::Patient(own), Access::Patient(asked)) => allowed_or_absent(own == asked),
+        (Role::CareProvider(_), Access::Patient(_)) => Decision::AllowedIfLinked,
+        (Role::CareProvider(own), Access::CareProvider(asked)) => allowed_or_absent(own == asked),
+        (Role::CareProvider(_), Access::CreatePatient) => Decision::Allowed,
+        (Role::CareProvider(_), Access::ChangeTestTypes)
+        | (Role::Patient(_), Access::CreatePatient | Access::CareProvider(_) | Access::ChangeTestTypes) => {
+            Decision::Forbidden
+        }
+    }
+}
+
+fn allowed_or_absent(allowed: bool) -> Decision {
+    if allowed { Decision::Allowed } else { Decision::Absent }
+}

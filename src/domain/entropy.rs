@@ -1,0 +1,58 @@
+//! The one source of randomness. Code that needs it takes an [`Entropy`], so that a test can seed it.
+
+use rand::rngs::StdRng;
+use rand::{Rng, RngCore, SeedableRng};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// A cryptographically strong generator, shared between threads.
+#[derive(Clone)]
+pub struct Entropy(Arc<Mutex<StdRng>>);
+
+impl fmt::Debug for Entropy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Entropy")
+    }
+}
+
+impl Entropy {
+    /// Seeded by the operating system.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks the operating system for randomness")]
+    pub fn from_system() -> Self {
+        Self(Arc::new(Mutex::new(StdRng::from_os_rng())))
+    }
+
+    /// The same values for the same seed: for tests.
+    #[must_use]
+    pub fn from_seed(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(StdRng::seed_from_u64(seed))))
+    }
+
+    /// `N` random bytes.
+    #[must_use]
+    pub fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.lock().fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// A random (version 4) UUID.
+    #[must_use]
+    pub fn uuid(&self) -> Uuid {
+        uuid::Builder::from_random_bytes(self.bytes()).into_uuid()
+    }
+
+    /// A duration between half of `base` and all of it.
+    #[must_use]
+    pub fn jitter(&self, base: Duration) -> Duration {
+        base.mul_f64(self.lock().random_range(0.5..=1.0))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, StdRng> {
+        // A generator has no state that a panic could leave half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,9 @@
+//! Plain types and rules: identities, roles, recordings, time. No I/O, no HTTP, no SQL, no actor.
+
+pub mod access;
+pub mod clock;
+pub mod entropy;
+pub mod ids;
+pub mod object_key;
+pub mod recording;
+pub mod score;

@@ -1,0 +1,67 @@
+//! Where objects are kept: the same keys in a bucket and in a folder. Made from checked identities only.
+
+use super::ids::{ModelVersion, Movement, PatientId, TestEventId};
+use super::recording::Day;
+use std::fmt;
+
+/// The key of an object: relative, `/`-separated, each part a `name=value` or a fixed word.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ObjectKey(String);
+
+impl ObjectKey {
+    /// The raw JSON of a recording; training recordings are kept apart.
+    #[must_use]
+    pub fn raw(patient: &PatientId, movement: &Movement, day: Day, training: bool, id: TestEventId) -> Self {
+        let Day { year, month, day } = day;
+        Self(if training {
+            format!("recording_data/patientID={patient}/movement={movement}/training/test_event_id={id}.json")
+        } else {
+            format!(
+                "recording_data/patientID={patient}/movement={movement}/year={year}/month={month}/day={day}/test_event_id={id}.json"
+            )
+        })
+    }
+
+    /// The recording as Parquet.
+    #[must_use]
+    pub fn parquet(patient: &PatientId, movement: &Movement, day: Day, id: TestEventId) -> Self {
+        Self::tabular("parquet_data", "parquet", patient, movement, day, id)
+    }
+
+    /// The recording as CSV.
+    #[must_use]
+    pub fn csv(patient: &PatientId, movement: &Movement, day: Day, id: TestEventId) -> Self {
+        Self::tabular("csv_data", "csv", patient, movement, day, id)
+    }
+
+    /// A trained model.
+    #[must_use]
+    pub fn model(movement: &Movement, patient: &PatientId, version: &ModelVersion) -> Self {
+        Self(format!("saved_models/movement={movement}/user_id={patient}/{version}.tar.gz"))
+    }
+
+    /// A key that was made by one of the constructors and kept in the database.
+    #[must_use]
+    pub fn from_row(key: String) -> Self {
+        Self(key)
+    }
+
+    /// The key's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn tabular(root: &str, ending: &str, patient: &PatientId, movement: &Movement, day: Day, id: TestEventId) -> Self {
+        let Day { year, month, day } = day;
+        Self(format!(
+            "{root}/patient_tests/user_id={patient}/movement={movement}/year={year}/month={month}/day={day}/test_event_id={id}/test_event_{id}.{ending}"
+        ))
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,115 @@
+//! Scores and where a recording stands on its way to one.
+
+use super::ids::{ModelVersion, Movement, PatientId, TestEventId};
+use chrono::{DateTime, Utc};
+
+/// Where a recording stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RecordingStatus {
+    /// Durable, not converted yet.
+    Received,
+    /// In the lake; its score is being computed.
+    Converted,
+    /// In the lake; it carries a clinician's score and counts towards the patient's model. Final.
+    Training,
+    /// In the lake; it is scored when the patient's first model arrives.
+    AwaitingModel,
+    /// Scored. Final.
+    Scored,
+    /// A later step refused it; it is kept, with the reason. Final.
+    Failed,
+}
+
+impl RecordingStatus {
+    /// Every status.
+    pub const ALL: [Self; 6] =
+        [Self::Received, Self::Converted, Self::Training, Self::AwaitingModel, Self::Scored, Self::Failed];
+
+    /// The name in documents and in the database.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Received => "received",
+            Self::Converted => "converted",
+            Self::Training => "training",
+            Self::AwaitingModel => "awaiting_model",
+            Self::Scored => "scored",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == name)
+    }
+
+    /// Whether the pipeline is done with it unless something new happens.
+    #[must_use]
+    pub fn is_settled(self) -> bool {
+        match self {
+            Self::Training | Self::AwaitingModel | Self::Scored | Self::Failed => true,
+            Self::Received | Self::Converted => false,
+        }
+    }
+}
+
+/// A score with its 90 % interval, each 0 to 100.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Score {
+    /// The score.
+    pub value: f64,
+    /// Lower end of the interval, where the model gives one.
+    pub lower: Option<f64>,
+    /// Upper end of the interval, where the model gives one.
+    pub upper: Option<f64>,
+    /// The model that gave it.
+    pub model_version: ModelVersion,
+    /// The scoring backend that ran the model: `local` or `sagemaker`.
+    pub backend: &'static str,
+}
+
+impl Score {
+    /// The score as it is saved on the event: an integer, 0 to 100.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "clamped to 0..=100 first")]
+    pub fn balance_score(&self) -> i32 {
+        self.value.clamp(0.0, 100.0).round() as i32
+    }
+}
+
+/// Everything that a client may know of where its recording stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordingState {
+    /// Which recording.
+    pub test_event_id: TestEventId,
+    /// Whose.
+    pub patient_id: PatientId,
+    /// Of which movement.
+    pub movement: Movement,
+    /// Where it stands.
+    pub status: RecordingStatus,
+    /// The saved integer score.
+    pub balance_score: Option<i32>,
+    /// The score itself.
+    pub score: Option<Score>,
+    /// How many samples it has.
+    pub samples: i64,
+    /// Measured sampling rate, hertz.
+    pub sampling_rate_hz: Option<f64>,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+    /// When it was acknowledged.
+    pub received_at: DateTime<Utc>,
+    /// When this last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// Why a recording failed: a stable code, and a sentence without personal data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Stable, `snake_case`.
+    pub code: String,
+    /// For a person.
+    pub message: String,
+}

@@ -1,0 +1,2 @@
+//! Stance.
+fn main() {}

@@ -1,0 +1,28 @@
+//! Who runs a model on features: this process (linfa's models, the low-latency path), or an endpoint.
+
+use stance_models::model::{Prediction, TrainedModel};
+
+/// A scoring backend, chosen by configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// In this process.
+    Local,
+}
+
+impl Backend {
+    /// Its name in rows and documents.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+        }
+    }
+
+    /// Runs the model.
+    #[must_use]
+    pub fn predict(self, model: &TrainedModel, features: &[f64]) -> Prediction {
+        match self {
+            Self::Local => model.predict(features),
+        }
+    }
+}
