@@ -22,12 +22,68 @@ pub enum ModelError {
     NotFinite,
 }
 
-/// A linear predictor over raw features. Every estimator of this crate ends as one: standardisation is folded into the weights.
+/// One feature's part in a score: `weight · clamp(feature, low, high)`.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Term {
+    /// Score per unit of the feature.
+    pub weight: f64,
+    /// Least value of the feature that is followed.
+    pub low: f64,
+    /// Greatest value of the feature that is followed.
+    pub high: f64,
+}
+
+/// Score = intercept + Σ terms, over raw features. Every estimator of this crate ends as one: standardisation is folded into the
+/// weights.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Linear {
+    /// Score where every feature is zero and within its limits.
+    pub intercept: f64,
+    /// One term a feature; a feature that is not used has weight 0.
+    pub terms: Vec<Term>,
+}
+
+impl Linear {
+    /// The score of a recording, not clipped.
+    pub(crate) fn predict(&self, features: &[f64]) -> f64 {
+        // `max` and `min` rather than `clamp`, which panics where limits are the wrong way round.
+        let part = |(term, x): (&Term, &f64)| term.weight * x.max(term.low).min(term.high);
+        self.intercept + self.terms.iter().zip(features).map(part).sum::<f64>()
+    }
+
+    pub(crate) fn is_finite(&self) -> bool {
+        let sound = |t: &Term| t.weight.is_finite() && t.low.is_finite() && t.high.is_finite() && t.low <= t.high;
+        self.intercept.is_finite() && self.terms.iter().all(sound)
+    }
+}
+
+/// A fitted predictor and its 90 % interval.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked", into = "Unchecked")]
 pub struct TrainedModel {
-    intercept: f64,
-    weights: Vec<f64>,
+    linear: Linear,
     half_width: f64,
+}
+
+/// What is read before it is checked.
+#[derive(Serialize, Deserialize)]
+struct Unchecked {
+    linear: Linear,
+    half_width: f64,
+}
+
+impl TryFrom<Unchecked> for TrainedModel {
+    type Error = ModelError;
+
+    fn try_from(read: Unchecked) -> Result<Self, ModelError> {
+        Self::new(read.linear, read.half_width)
+    }
+}
+
+impl From<TrainedModel> for Unchecked {
+    fn from(TrainedModel { linear, half_width }: TrainedModel) -> Self {
+        Self { linear, half_width }
+    }
 }
 
 /// A score with its 90 % interval, all within 0 to 100.
@@ -42,14 +98,13 @@ pub struct Prediction {
 }
 
 impl TrainedModel {
-    /// A model from its numbers: score at zero features, one weight a feature (score per unit of the feature), half the width of
-    /// the 90 % interval.
+    /// A model from its predictor and half the width of its 90 % interval, in score points.
     ///
     /// # Errors
-    /// [`ModelError::NotFinite`] where a number is not finite or the half width is negative.
-    pub fn new(intercept: f64, weights: Vec<f64>, half_width: f64) -> Result<Self, ModelError> {
-        let finite = intercept.is_finite() && half_width.is_finite() && weights.iter().all(|w| w.is_finite());
-        if finite && half_width >= 0.0 { Ok(Self { intercept, weights, half_width }) } else { Err(ModelError::NotFinite) }
+    /// [`ModelError::NotFinite`] where a number is not finite, limits are the wrong way round or the half width is negative.
+    pub fn new(linear: Linear, half_width: f64) -> Result<Self, ModelError> {
+        let sound = linear.is_finite() && half_width.is_finite() && half_width >= 0.0;
+        if sound { Ok(Self { linear, half_width }) } else { Err(ModelError::NotFinite) }
     }
 
     /// The score of a recording with these features, clipped to 0 to 100.
@@ -57,11 +112,12 @@ impl TrainedModel {
     /// # Errors
     /// [`ModelError`] where the features are of another length or not finite.
     pub fn predict(&self, features: &[f64]) -> Result<Prediction, ModelError> {
-        if features.len() != self.weights.len() {
-            return Err(ModelError::Length { expected: self.weights.len(), found: features.len() });
+        let expected = self.linear.terms.len();
+        if features.len() != expected {
+            return Err(ModelError::Length { expected, found: features.len() });
         }
-        let value = self.intercept + self.weights.iter().zip(features).map(|(w, x)| w * x).sum::<f64>();
-        if !value.is_finite() {
+        let value = self.linear.predict(features);
+        if !value.is_finite() || features.iter().any(|x| !x.is_finite()) {
             return Err(ModelError::NotFinite);
         }
         let clip = |score: f64| score.clamp(SCORE_RANGE.0, SCORE_RANGE.1);
@@ -69,16 +125,10 @@ impl TrainedModel {
         Ok(Prediction { value, lower: clip(value - self.half_width), upper: clip(value + self.half_width) })
     }
 
-    /// Score at zero features.
+    /// The predictor.
     #[must_use]
-    pub fn intercept(&self) -> f64 {
-        self.intercept
-    }
-
-    /// One weight a feature.
-    #[must_use]
-    pub fn weights(&self) -> &[f64] {
-        &self.weights
+    pub fn linear(&self) -> &Linear {
+        &self.linear
     }
 
     /// Half the width of the 90 % interval, in score points.
@@ -90,29 +140,46 @@ impl TrainedModel {
     /// Memory that the model holds, in bytes; what a cache should count.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        size_of::<Self>() + self.weights.capacity() * size_of::<f64>()
+        size_of::<Self>() + self.linear.terms.capacity() * size_of::<Term>()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
+
+    fn model(weight: f64) -> Result<TrainedModel, ModelError> {
+        TrainedModel::new(Linear { intercept: 50.0, terms: vec![Term { weight, low: -9.0, high: 9.0 }] }, 8.0)
+    }
 
     #[test]
     fn predictions_and_intervals_stay_on_the_scale() {
-        let model = TrainedModel::new(50.0, vec![10.0], 8.0).unwrap();
+        let model = model(10.0).unwrap();
         assert_eq!(model.predict(&[1.0]).unwrap(), Prediction { value: 60.0, lower: 52.0, upper: 68.0 });
         assert_eq!(model.predict(&[4.5]).unwrap(), Prediction { value: 95.0, lower: 87.0, upper: 100.0 });
         assert_eq!(model.predict(&[-99.0]).unwrap(), Prediction { value: 0.0, lower: 0.0, upper: 8.0 });
     }
 
     #[test]
-    fn wrong_features_are_refused() {
-        let model = TrainedModel::new(50.0, vec![10.0], 8.0).unwrap();
-        assert_eq!(model.predict(&[]).unwrap_err(), ModelError::Length { expected: 1, found: 0 });
-        assert_eq!(model.predict(&[f64::NAN]).unwrap_err(), ModelError::NotFinite);
-        assert_eq!(TrainedModel::new(f64::NAN, vec![], 1.0).unwrap_err(), ModelError::NotFinite);
-        assert_eq!(TrainedModel::new(0.0, vec![], -1.0).unwrap_err(), ModelError::NotFinite);
+    fn features_are_followed_to_their_limits() {
+        assert_eq!(model(1.0).unwrap().predict(&[1e9]).unwrap().value, 59.0);
+        assert_eq!(model(1.0).unwrap().predict(&[-1e9]).unwrap().value, 41.0);
+    }
+
+    #[test]
+    fn wrong_features_and_numbers_are_refused() {
+        assert_eq!(model(10.0).unwrap().predict(&[]).unwrap_err(), ModelError::Length { expected: 1, found: 0 });
+        assert_eq!(model(10.0).unwrap().predict(&[f64::NAN]).unwrap_err(), ModelError::NotFinite);
+        assert_eq!(model(f64::NAN).unwrap_err(), ModelError::NotFinite);
+        let crossed = Linear { intercept: 1.0, terms: vec![Term { weight: 1.0, low: 2.0, high: 1.0 }] };
+        assert_eq!(TrainedModel::new(crossed, 1.0).unwrap_err(), ModelError::NotFinite);
+        assert_eq!(TrainedModel::new(Linear::default(), -1.0).unwrap_err(), ModelError::NotFinite);
+    }
+
+    #[test]
+    fn what_serde_reads_is_checked() {
+        let json = serde_json::to_string(&model(10.0).unwrap()).unwrap();
+        assert_eq!(serde_json::from_str::<TrainedModel>(&json).unwrap(), model(10.0).unwrap());
+        assert!(serde_json::from_str::<TrainedModel>(&json.replace("8.0", "-8.0")).is_err());
     }
 }

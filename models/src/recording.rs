@@ -9,8 +9,10 @@ pub const AXES: [&str; 9] = ["ax", "ay", "az", "gx", "gy", "gz", "mx", "my", "mz
 const NOMINAL_RATE: f64 = 100.0;
 /// Estimates outside are clamped: no phone samples slower or faster, in Hz.
 const RATE_RANGE: (f64, f64) = (1.0, 1000.0);
-/// An interval longer than this many mean intervals is a gap, not a sampling interval.
+/// An interval longer than this many mean intervals is a gap, not a sampling interval …
 const GAP: f64 = 8.0;
+/// … unless it is shorter than this, in seconds: phones deliver samples in batches.
+const GAP_SECONDS: f64 = 0.5;
 
 /// Why samples were refused.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -96,11 +98,11 @@ impl<'a> Samples<'a> {
     /// Sampling rate in Hz, within 1 to 1000.
     ///
     /// Intervals divided by the time they span. The mean is right under jitter and under batches of equal timestamps, where a
-    /// median is not; intervals longer than eight mean intervals are gaps and left out. 100 Hz where timestamps do not advance.
+    /// median is not; intervals longer than eight mean intervals and half a second are gaps and left out. 100 Hz where timestamps do not advance.
     #[must_use]
     pub fn sampling_rate(&self) -> f64 {
         let intervals = self.seconds.len().saturating_sub(1) as f64;
-        let longest = GAP * self.duration() / intervals;
+        let longest = (GAP * self.duration() / intervals).max(GAP_SECONDS);
         let (mut count, mut span) = (0.0, 0.0);
         for (a, b) in self.seconds.iter().zip(self.seconds.iter().skip(1)) {
             let interval = b - a;
@@ -123,7 +125,6 @@ fn finite(column: &'static str, values: &[f64]) -> Result<(), SamplesError> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
     fn rate(seconds: &[f64]) -> f64 {

@@ -27,6 +27,8 @@ const LIMIT: f64 = 1e9;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Block {
+    /// Duration and active time, the first two of the whole movement: enough where a movement is timed, and little to overfit.
+    Times,
     /// Twelve orientation-free features of the movement as a whole.
     Whole,
     /// Mean, log SD, log range and nine log band powers of each of nine axes.
@@ -40,6 +42,7 @@ impl Block {
     #[must_use]
     pub fn columns(self) -> Range<usize> {
         match self {
+            Self::Times => 0..2,
             Self::Whole => 0..whole::NAMES.len(),
             Self::PerAxis => whole::NAMES.len()..FEATURES,
             Self::Both => 0..FEATURES,
@@ -91,7 +94,6 @@ pub fn extract_with(plans: &mut SignalPlans, samples: &Samples<'_>) -> FeatureVe
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use proptest::prelude::*;
 

@@ -7,9 +7,9 @@ use crate::recording::Samples;
 /// Seconds of the moving mean that stands for gravity: longer than a step, shorter than standing up.
 const GRAVITY_SECONDS: f64 = 1.5;
 /// Seconds of the moving mean of squared rotation that tells moving from sitting.
-const ENVELOPE_SECONDS: f64 = 0.4;
-/// A person moves where the envelope exceeds this share of its 75th percentile.
-const ACTIVE_SHARE: f64 = 0.15;
+const ENVELOPE_SECONDS: f64 = 0.5;
+/// A person moves where the root of the envelope exceeds this share of the root of its 75th percentile.
+const ACTIVE_SHARE: f64 = 0.3;
 
 /// Signals that do not depend on how the phone was held, one value a sample.
 pub(super) struct Motion {
@@ -119,6 +119,7 @@ mod tests {
     fn activity_starts_and_ends_with_rotation() {
         let rotation: Vec<f64> = (0..1000).map(|i| if (300..700).contains(&i) { 1.0 } else { 0.0 }).collect();
         let range = active(&rotation, 100.0);
-        assert!(range.start.abs_diff(300) <= 20 && range.end.abs_diff(700) <= 21, "{range:?}");
+        // To half the envelope's window.
+        assert!(range.start.abs_diff(300) <= 25 && range.end.abs_diff(700) <= 25, "{range:?}");
     }
 }

@@ -14,7 +14,7 @@ mod test_events;
 pub use accounts::{Account, NewAccount};
 pub use jobs::{DeadJob, Fence, Job, JobKind, Outcome, QueueDepth};
 pub use models::{ModelRow, NewModel, TrainingRecording};
-pub use patients::{Patient, PatientLink};
+pub use patients::{CareProvider, Patient, PatientLink};
 pub use recordings::{Acceptance, AfterConversion, AxisRange, Conversion, NewRecording, RecordingRow, TrainingRule};
 pub use sessions::{Refreshed, SessionRow};
 pub use test_events::{TestEvent, TestEventFilter, TestResult, TestType};

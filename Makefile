@@ -1,0 +1,43 @@
+# What one does with the tree. `make run` and `make test` are all that a fresh machine needs.
+
+CARGO ?= cargo
+DATA_DIR ?= ./stance-data
+BIND ?= 127.0.0.1:8080
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: run test lint format bench bench-parts bench-whole build-full
+
+run: ## builds the embedded program, starts it with a demo clinic
+	@command -v $(CARGO) >/dev/null || { echo "Rust is needed: see https://rustup.rs"; exit 1; }
+	@command -v cc >/dev/null || { echo "A C compiler is needed (Debian: apt-get install gcc libc6-dev)"; exit 1; }
+	@echo "Building the embedded program. The first time this takes about ten minutes on two cores; later, seconds."
+	$(CARGO) build --release --locked -p stance -p stance-loadtest
+	@$(TARGET)/release/stance-loadtest demo --program $(TARGET)/release/stance --data-dir $(DATA_DIR) --bind $(BIND)
+
+test: ## every test, with everything compiled in
+	@command -v cc >/dev/null || { echo "installing a C compiler"; apt-get update -q && apt-get install -qy gcc libc6-dev; }
+	@echo "Building the tests. The first time this takes about ten minutes on two cores."
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	    $(CARGO) nextest run --locked --workspace --features full --no-fail-fast; \
+	else \
+	    $(CARGO) test --locked --workspace --features full --no-fail-fast; \
+	fi
+
+lint: ## formatting and clippy, warnings denied
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --features full -- -D warnings
+
+format:
+	$(CARGO) fmt --all
+
+bench: bench-parts bench-whole ## the parts, then the whole program
+
+bench-parts:
+	$(CARGO) bench --locked -p stance-models -p stance --features full
+
+bench-whole:
+	$(CARGO) build --release --locked -p stance -p stance-loadtest
+	loadtest/bench.sh $(TARGET)/release
+
+build-full: ## the production program
+	$(CARGO) build --release --locked -p stance --features aws,lake

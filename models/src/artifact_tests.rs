@@ -1,0 +1,138 @@
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::features::FEATURES;
+use crate::training::{TrainParams, Trained, TrainingSet, train};
+
+fn trained() -> Trained {
+    let features: Vec<Vec<f64>> = (0..6).map(|i| (0..FEATURES).map(|j| f64::from(i) * 1.37 + (i as f64 * j as f64).sin()).collect()).collect();
+    let set = TrainingSet {
+        ids: (0..6).map(|i| format!("recording-{i}")).collect(),
+        scores: vec![50.0, 55.5, 61.0, 64.0, 71.25, 77.0],
+        features,
+    };
+    train(&set, &TrainParams { seed: 1, trained_at: Some("2025-05-01T10:00:00Z".into()) }).unwrap()
+}
+
+fn gzip(tar: &[u8]) -> Vec<u8> {
+    let mut encoder = GzBuilder::new().write(Vec::new(), Compression::fast());
+    encoder.write_all(tar).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn tar_of(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut archive = Builder::new(Vec::new());
+    for (name, content) in entries {
+        append(&mut archive, name, content).unwrap();
+    }
+    archive.into_inner().unwrap()
+}
+
+/// An artifact whose card was changed as JSON.
+fn with_card(change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
+    let Trained { model, card } = trained();
+    let mut card = serde_json::to_value(&card).unwrap();
+    change(&mut card);
+    gzip(&tar_of(&[(MODEL_ENTRY, &encode(&model)), (CARD_ENTRY, &serde_json::to_vec(&card).unwrap())]))
+}
+
+#[test]
+fn what_was_packed_is_unpacked() {
+    let Trained { model, card } = trained();
+    let packed = pack(&model, &card).unwrap();
+    assert_eq!(packed, pack(&model, &card).unwrap());
+    assert_eq!(unpack(&packed).unwrap(), (model, card));
+    assert!(packed.len() < 16 << 10, "{}", packed.len());
+}
+
+#[test]
+fn foreign_cards_are_refused() {
+    assert!(unpack(&with_card(|_| ())).is_ok());
+    assert!(matches!(unpack(&with_card(|c| c["format_version"] = 2.into())), Err(ArtifactError::FormatVersion { found: 2 })));
+    assert!(matches!(unpack(&with_card(|c| c["feature_set"] = "other-1".into())), Err(ArtifactError::FeatureSet { .. })));
+    assert!(matches!(unpack(&with_card(|c| c["feature_names"] = vec!["x"].into())), Err(ArtifactError::Mismatch(_))));
+    assert!(matches!(unpack(&with_card(|c| c["recordings"] = 7.into())), Err(ArtifactError::Mismatch(_))));
+    assert!(matches!(unpack(&with_card(|c| c["seed"] = "no".into())), Err(ArtifactError::Card(_))));
+}
+
+#[test]
+fn foreign_entries_are_refused() {
+    let Trained { model, card } = trained();
+    let (model, card) = (encode(&model), serde_json::to_vec(&card).unwrap());
+    let unpacked = |entries: &[(&str, &[u8])]| unpack(&gzip(&tar_of(entries)));
+    assert!(matches!(unpacked(&[(MODEL_ENTRY, &model)]), Err(ArtifactError::MissingEntry(CARD_ENTRY))));
+    assert!(matches!(unpacked(&[(CARD_ENTRY, &card)]), Err(ArtifactError::MissingEntry(MODEL_ENTRY))));
+    let both = [(MODEL_ENTRY, model.as_slice()), (CARD_ENTRY, &card)];
+    for extra in ["a", "dir/model", MODEL_ENTRY, CARD_ENTRY] {
+        assert!(matches!(unpacked(&[both[0], both[1], (extra, b"x")]), Err(ArtifactError::UnexpectedEntry(_))), "{extra}");
+    }
+    let mut link = Header::new_ustar();
+    link.set_entry_type(EntryType::Symlink);
+    link.set_size(0);
+    let mut archive = Builder::new(Vec::new());
+    archive.append_link(&mut link, MODEL_ENTRY, "/etc/passwd").unwrap();
+    assert!(matches!(unpack(&gzip(&archive.into_inner().unwrap())), Err(ArtifactError::UnexpectedEntry(_))));
+}
+
+#[test]
+fn malformed_models_are_refused() {
+    let Trained { model, card } = trained();
+    let (good, card) = (encode(&model), serde_json::to_vec(&card).unwrap());
+    let unpacked = |model: &[u8]| unpack(&gzip(&tar_of(&[(MODEL_ENTRY, model), (CARD_ENTRY, &card)])));
+    assert!(unpacked(&good).is_ok());
+    assert!(matches!(unpacked(&[]), Err(ArtifactError::Malformed)));
+    assert!(matches!(unpacked(&good[..good.len() - 1]), Err(ArtifactError::Malformed)));
+    assert!(matches!(unpacked(&good[..good.len() - 8]), Err(ArtifactError::Malformed)));
+    for bad in [f64::NAN, f64::INFINITY] {
+        let mut bytes = good.clone();
+        let at = bytes.len() - 8;
+        bytes[at..].copy_from_slice(&bad.to_le_bytes());
+        assert!(matches!(unpacked(&bytes), Err(ArtifactError::Model(ModelError::NotFinite))));
+    }
+    let short = encode(&TrainedModel::new(Linear { intercept: 1.0, terms: vec![Term::default(); 3] }, 1.0).unwrap());
+    assert!(matches!(unpacked(&short), Err(ArtifactError::Mismatch(_))));
+}
+
+#[test]
+fn bombs_and_tails_are_refused() {
+    let bomb = gzip(&vec![0; MAX_UNPACKED + 1]);
+    assert!(bomb.len() < MAX_PACKED);
+    assert!(matches!(unpack(&bomb), Err(ArtifactError::TooLarge)));
+    assert!(matches!(unpack(&vec![0; MAX_PACKED + 1]), Err(ArtifactError::TooLarge)));
+    let Trained { model, card } = trained();
+    let mut tail = pack(&model, &card).unwrap();
+    tail.push(0);
+    assert!(matches!(unpack(&tail), Err(ArtifactError::Trailing)));
+    for length in 0..tail.len() - 1 {
+        assert!(unpack(&tail[..length]).is_err(), "{length}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
+        prop_assert!(unpack(&bytes).is_err());
+        prop_assert!(unpack(&gzip(&bytes)).is_err());
+    }
+
+    #[test]
+    fn changed_bytes_never_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8), outside: bool) {
+        let Trained { model, card } = {
+            static TRAINED: std::sync::OnceLock<Trained> = std::sync::OnceLock::new();
+            TRAINED.get_or_init(trained).clone()
+        };
+        let packed = pack(&model, &card).unwrap();
+        let mut bytes = if outside { packed } else { decompress(&packed).unwrap() };
+        for (index, value) in changes {
+            let at = index.index(bytes.len());
+            bytes[at] = value;
+        }
+        let bytes = if outside { bytes } else { gzip(&bytes) };
+        if let Ok((model, _)) = unpack(&bytes) {
+            prop_assert!(model.linear().is_finite());
+        }
+    }
+}

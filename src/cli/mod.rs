@@ -1,0 +1,60 @@
+//! The command line: a file a command. Errors go to standard error as one clear line and a non-zero exit.
+
+mod admin;
+mod config;
+mod import;
+mod migrate;
+mod open;
+mod serve;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(name = "stance", version, about = "Turns movement recordings from a phone into scores in front of a care provider")]
+struct CommandLine {
+    /// Configuration file (TOML). Environment variables such as STANCE__HTTP__BIND override it.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server.
+    Serve(serve::Options),
+    /// Brings the database to this version's schema.
+    Migrate,
+    /// Sends recordings from files or folders to a server.
+    Import(import::Options),
+    /// Looks after accounts.
+    Admin(admin::Options),
+    /// Checks or prints the configuration.
+    Config(config::Options),
+}
+
+/// Runs the command that the command line names.
+#[must_use]
+pub fn run() -> ExitCode {
+    let CommandLine { config, command } = CommandLine::parse();
+    let file = config.as_deref();
+    let result = match command {
+        Command::Serve(options) => serve::run(file, &options),
+        Command::Migrate => migrate::run(file),
+        Command::Import(options) => import::run(options),
+        Command::Admin(options) => admin::run(file, options),
+        Command::Config(options) => config::run(file, &options),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the command line's way to say what went wrong")]
+            {
+                eprintln!("stance: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Test events and the types of tests there are.
+
+use super::{Database, DatabaseError, Result, from_micros, micros};
+use crate::domain::ids::{Movement, PatientId, TestEventId};
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+/// A test event.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TestEvent {
+    /// Which.
+    pub id: TestEventId,
+    /// Whose.
+    pub patient: PatientId,
+    /// Of which type.
+    pub test_type: Movement,
+    /// The computed score, 0 to 100.
+    pub balance_score: Option<i32>,
+    /// The clinician's score, 0 to 100.
+    pub doctor_score: Option<i32>,
+    /// Notes of the patient or clinician.
+    pub notes: Option<String>,
+    /// When it began.
+    pub start_time: Option<DateTime<Utc>>,
+    /// When it ended.
+    pub end_time: Option<DateTime<Utc>>,
+}
+
+/// What a client reports of a test event.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TestResult {
+    /// Which.
+    pub id: TestEventId,
+    /// Whose.
+    pub patient: PatientId,
+    /// Of which type.
+    pub test_type: Movement,
+    /// The clinician's score, 0 to 100; one that is there stays where this is absent.
+    pub doctor_score: Option<i32>,
+    /// Notes; those that are there stay where this is absent.
+    pub notes: Option<String>,
+    /// When it began.
+    pub start_time: DateTime<Utc>,
+    /// When it ended.
+    pub end_time: DateTime<Utc>,
+}
+
+/// Which test events, and in which order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TestEventFilter {
+    /// Only of this type.
+    pub test_type: Option<Movement>,
+    /// Only those that began then or later.
+    pub from: Option<DateTime<Utc>>,
+    /// Only those that began then or earlier.
+    pub to: Option<DateTime<Utc>>,
+    /// Latest first instead of earliest first.
+    pub latest_first: bool,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// A type of test.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestType {
+    /// Its name.
+    pub name: Movement,
+    /// What the patient is told.
+    pub instructions: Option<String>,
+    /// How long it takes.
+    pub duration_in_seconds: Option<i32>,
+}
+
+impl Database {
+    /// Makes the test event or changes it; a computed score stays. `None` when the id is another patient's event: then
+    /// nothing was written.
+    ///
+    /// # Errors
+    /// [`DatabaseError::MissingReference`] when there is no such patient.
+    pub async fn put_test_result(&self, result: &TestResult, now: DateTime<Utc>) -> Result<Option<TestEvent>> {
+        let mut transaction = self.begin().await?;
+        let row = sqlx::query(
+            "INSERT INTO test_events (test_event_id, patient_id, test_type, doctor_score, notes, start_time, end_time, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+             ON CONFLICT (test_event_id) DO UPDATE SET test_type = excluded.test_type,
+                 doctor_score = coalesce(excluded.doctor_score, doctor_score), notes = coalesce(excluded.notes, notes),
+                 start_time = excluded.start_time, end_time = excluded.end_time
+             WHERE test_events.patient_id = excluded.patient_id
+             RETURNING test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time",
+        )
+        .bind(result.id.to_string())
+        .bind(result.patient.as_str())
+        .bind(result.test_type.as_str())
+        .bind(result.doctor_score)
+        .bind(&result.notes)
+        .bind(micros(result.start_time))
+        .bind(micros(result.end_time))
+        .bind(micros(now))
+        .fetch_optional(transaction.conn())
+        .await?;
+        let event = row.as_ref().map(read_event).transpose()?;
+        transaction.commit().await?;
+        Ok(event)
+    }
+
+    /// The patient's test event with that id.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn test_event(&self, id: TestEventId, patient: &PatientId) -> Result<Option<TestEvent>> {
+        let row = sqlx::query(
+            "SELECT test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time
+             FROM test_events WHERE test_event_id = ?1 AND patient_id = ?2",
+        )
+        .bind(id.to_string())
+        .bind(patient.as_str())
+        .fetch_optional(&self.readers)
+        .await?;
+        row.as_ref().map(read_event).transpose()
+    }
+
+    /// The patient's test events, ordered by when they began.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn test_events(&self, patient: &PatientId, filter: &TestEventFilter) -> Result<Vec<TestEvent>> {
+        let statement = if filter.latest_first {
+            "SELECT test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time
+             FROM test_events
+             WHERE patient_id = ?1 AND (?2 IS NULL OR test_type = ?2) AND (?3 IS NULL OR start_time >= ?3)
+                   AND (?4 IS NULL OR start_time <= ?4)
+             ORDER BY start_time DESC, test_event_id DESC LIMIT ?5"
+        } else {
+            "SELECT test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time
+             FROM test_events
+             WHERE patient_id = ?1 AND (?2 IS NULL OR test_type = ?2) AND (?3 IS NULL OR start_time >= ?3)
+                   AND (?4 IS NULL OR start_time <= ?4)
+             ORDER BY start_time, test_event_id LIMIT ?5"
+        };
+        let rows = sqlx::query(statement)
+            .bind(patient.as_str())
+            .bind(filter.test_type.as_ref().map(Movement::as_str))
+            .bind(filter.from.map(micros))
+            .bind(filter.to.map(micros))
+            .bind(filter.limit)
+            .fetch_all(&self.readers)
+            .await?;
+        rows.iter().map(read_event).collect()
+    }
+
+    /// Adds a type of test, or changes the one with that name.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn put_test_type(&self, test_type: &TestType) -> Result<()> {
+        let mut transaction = self.begin().await?;
+        sqlx::query(
+            "INSERT INTO test_types (test_type, instructions, duration_in_seconds) VALUES (?1, ?2, ?3)
+             ON CONFLICT (test_type) DO UPDATE SET instructions = excluded.instructions,
+                 duration_in_seconds = excluded.duration_in_seconds",
+        )
+        .bind(test_type.name.as_str())
+        .bind(&test_type.instructions)
+        .bind(test_type.duration_in_seconds)
+        .execute(transaction.conn())
+        .await?;
+        transaction.commit().await
+    }
+
+    /// The types of tests, by name, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn test_types(&self, limit: u32) -> Result<Vec<TestType>> {
+        let rows = sqlx::query(
+            "SELECT test_type, instructions, duration_in_seconds FROM test_types ORDER BY test_type LIMIT ?1",
+        )
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(TestType {
+                    name: read_test_type(row)?,
+                    instructions: row.try_get("instructions")?,
+                    duration_in_seconds: row.try_get("duration_in_seconds")?,
+                })
+            })
+            .collect()
+    }
+}
+
+fn read_test_type(row: &SqliteRow) -> Result<Movement> {
+    Movement::new(row.try_get::<String, _>("test_type")?).map_err(|_| DatabaseError::Corrupt("test type"))
+}
+
+fn read_event(row: &SqliteRow) -> Result<TestEvent> {
+    Ok(TestEvent {
+        id: row.try_get::<&str, _>("test_event_id")?.parse().map_err(|_| DatabaseError::Corrupt("test event id"))?,
+        patient: PatientId::new(row.try_get::<String, _>("patient_id")?)
+            .map_err(|_| DatabaseError::Corrupt("patient id"))?,
+        test_type: read_test_type(row)?,
+        balance_score: row.try_get("balance_score")?,
+        doctor_score: row.try_get("doctor_score")?,
+        notes: row.try_get("notes")?,
+        start_time: row.try_get::<Option<i64>, _>("start_time")?.map(from_micros).transpose()?,
+        end_time: row.try_get::<Option<i64>, _>("end_time")?.map(from_micros).transpose()?,
+    })
+}

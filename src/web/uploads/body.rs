@@ -1,0 +1,131 @@
+//! The body of an upload on its way to the disk: decoded, counted and cut off at a cap, a buffer at a time.
+
+use super::super::Services;
+use crate::actors::ServiceError;
+use crate::actors::compute::unmetered;
+use crate::domain::recording::Refusal;
+use crate::storage::objects::{ObjectError, Staged};
+use actix_web::HttpRequest;
+use actix_web::dev::Payload;
+use actix_web::http::header;
+use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZstdDecoder};
+use async_compression::zstd::DParameter;
+use futures_util::TryStreamExt;
+use std::io;
+use std::pin::Pin;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio_util::io::StreamReader;
+
+/// Bytes between two writes to the disk, at most.
+const BUFFER: usize = 128 << 10;
+/// The buffer grows from here with what arrives: a slow upload that has sent little holds little.
+const FIRST_BUFFER: usize = 4 << 10;
+/// Largest window of a zstd frame, as a power of two: 8 MiB, what the format asks every decoder to have.
+const ZSTD_WINDOW_LOG: u32 = 23;
+
+type Source = Pin<Box<dyn AsyncRead>>;
+
+/// Receives the body into a staged object.
+pub(super) async fn receive(
+    request: &HttpRequest,
+    payload: Payload,
+    services: &Services,
+) -> Result<Staged, ServiceError> {
+    check_type(request)?;
+    let limit = services.uploads.max_bytes;
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limit) {
+        return Err(Refusal::too_large(limit).into());
+    }
+    let _place = services.uploads_open.clone().try_acquire_owned().map_err(|_| ServiceError::busy("uploads open"))?;
+    let _counted = Counted::new(services);
+    let mut source = decode(request, payload)?;
+    let mut staged: Option<Staged> = None;
+    let mut buffer: Vec<u8> = Vec::new();
+    let mut total = 0;
+    loop {
+        let room = (2 * buffer.len()).clamp(FIRST_BUFFER, BUFFER) - buffer.len();
+        buffer.reserve_exact(room);
+        let mut piece = (&mut source).take(room as u64);
+        let read = piece.read_buf(&mut buffer);
+        let read = match tokio::time::timeout(services.uploads.idle_timeout, read).await {
+            Ok(Ok(read)) => read,
+            Ok(Err(error)) => return Err(broken(&error)),
+            Err(_) => return Err(Refusal::malformed("upload_stalled", "no byte arrived for too long").into()),
+        };
+        total += read as u64;
+        if total > limit {
+            return Err(Refusal::too_large(limit).into());
+        }
+        if read > 0 && buffer.len() < BUFFER {
+            continue;
+        }
+        // Full, or the end.
+        let (objects, before, bytes) = (services.objects.clone(), staged.take(), std::mem::take(&mut buffer));
+        let written = unmetered(move || {
+            let mut staged = match before {
+                Some(staged) => staged,
+                None => objects.stage()?,
+            };
+            staged.write(&bytes)?;
+            Ok::<_, ObjectError>(staged)
+        });
+        let written = written.await??;
+        if read == 0 {
+            return Ok(written);
+        }
+        staged = Some(written);
+    }
+}
+
+fn check_type(request: &HttpRequest) -> Result<(), Refusal> {
+    let Some(value) = request.headers().get(header::CONTENT_TYPE) else { return Ok(()) };
+    let kind = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if kind == "application/json" || kind == "application/octet-stream" || kind.ends_with("+json") {
+        return Ok(());
+    }
+    Err(Refusal::unsupported("unsupported_media_type", "the body must be application/json"))
+}
+
+fn decode(request: &HttpRequest, payload: Payload) -> Result<Source, Refusal> {
+    let raw = StreamReader::new(payload.map_err(io::Error::other));
+    let encoding = request.headers().get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").trim());
+    Ok(match encoding.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("" | "identity") => Box::pin(raw),
+        Some("gzip" | "x-gzip") => {
+            let mut decoder = GzipDecoder::new(raw);
+            decoder.multiple_members(true);
+            Box::pin(decoder)
+        }
+        Some("zstd") => {
+            let mut decoder = ZstdDecoder::with_params(raw, &[DParameter::window_log_max(ZSTD_WINDOW_LOG)]);
+            decoder.multiple_members(true);
+            Box::pin(decoder)
+        }
+        Some("br") => Box::pin(BrotliDecoder::new(raw)),
+        Some(_) => return Err(Refusal::unsupported("unsupported_encoding", "Content-Encoding must be gzip, zstd or br")),
+    })
+}
+
+/// A body that could not be read to its end: cut short by the client, or not in the encoding it claims.
+fn broken(error: &io::Error) -> ServiceError {
+    if error.get_ref().is_some_and(|cause| cause.is::<actix_web::error::PayloadError>()) {
+        return Refusal::malformed("body_cut_short", "the body ended before its end").into();
+    }
+    Refusal::malformed("encoding_broken", "the body is not in the encoding that Content-Encoding names").into()
+}
+
+struct Counted<'a>(&'a Services);
+
+impl<'a> Counted<'a> {
+    fn new(services: &'a Services) -> Self {
+        services.metrics.uploads_open(1);
+        Self(services)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.uploads_open(-1);
+    }
+}

@@ -1,0 +1,78 @@
+//! The command line, as an operator meets it.
+
+use crate::harness::{CLINIC, PASSWORD, Program, recording};
+use uuid::Uuid;
+
+#[test]
+fn a_configuration_that_cannot_hold_stops_the_start_with_the_keys_name() {
+    for (key, value, expected) in [
+        ("http.bind", "nowhere", "http.bind"),
+        ("http.colour", "red", "http.colour"),
+        ("training.minimum", "0", "training.minimum"),
+        ("training.minimum", "many", "training.minimum"),
+        ("scoring.backend", "abacus", "scoring.backend"),
+        ("database.url", "mysql://localhost/x", "database.url"),
+        ("database.url", "postgres://u:secret@localhost/x", "database.url"),
+        ("objects.url", "s3://bucket/prefix", "objects.url"),
+        ("lake.engine", "athena", "lake.engine"),
+        ("ingest.sqs_url", "https://sqs.example.org/q", "ingest.sqs_url"),
+    ] {
+        let program = Program::stopped(&[(key, value)]);
+        for arguments in [["config", "check"].as_slice(), &["serve"]] {
+            let (started, text) = program.run(arguments, "");
+            assert!(!started && text.contains(expected), "{key}={value}: {text}");
+            assert_eq!(text.trim().lines().count(), 1, "one clear line: {text}");
+            assert!(!text.contains("secret"));
+        }
+    }
+}
+
+#[test]
+fn the_configuration_is_printed_with_what_the_environment_says() {
+    let program = Program::stopped(&[("training.every", "7")]);
+    let (well, text) = program.run(&["config", "show"], "");
+    assert!(well && text.contains("every = 7") && text.contains("bind = \"127.0.0.1:8080\""), "{text}");
+    let (well, text) = program.run(&["--config", "/nowhere.toml", "config", "show"], "");
+    assert!(!well && text.contains("/nowhere.toml"), "{text}");
+}
+
+#[test]
+fn every_command_has_help() {
+    let program = Program::stopped(&[]);
+    for command in [&["--help"][..], &["serve", "--help"], &["import", "--help"], &["admin", "create-account", "--help"]] {
+        let (well, text) = program.run(command, "");
+        assert!(well && text.contains("Usage"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_programs_do_not_share_a_data_folder() {
+    let program = Program::start();
+    let (started, text) = program.run(&["serve", "--bind", "127.0.0.1:0"], "");
+    assert!(!started && text.contains("in use"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_is_imported_and_can_be_imported_again() {
+    let program = Program::start();
+    program.create_account(CLINIC.0, "care-provider", &["--care-provider-id", CLINIC.1]);
+    let folder = tempfile::tempdir().unwrap();
+    for n in 0..12 {
+        let inside = folder.path().join(format!("p-{}", n % 3));
+        std::fs::create_dir_all(&inside).unwrap();
+        let document = recording(&format!("p-{}", n % 3), Uuid::new_v4(), 0.5, None, 100);
+        std::fs::write(inside.join(format!("{n}.json")), document.to_string()).unwrap();
+    }
+    let path = folder.path().to_str().unwrap();
+    let arguments =
+        ["import", "--url", program.url(), "--email", CLINIC.0, "--create-patients-for", CLINIC.1, path];
+    let (well, text) = program.run(&arguments, PASSWORD);
+    assert!(well && text.contains("accepted") && text.contains("12"), "{text}");
+    let (well, text) = program.run(&arguments, PASSWORD);
+    assert!(well && text.contains("there already"), "{text}");
+    assert_eq!(program.count("SELECT count(*) FROM recordings").await, 12);
+
+    std::fs::write(folder.path().join("broken.json"), "{}").unwrap();
+    let (well, text) = program.run(&arguments, PASSWORD);
+    assert!(!well && text.contains("broken.json") && text.contains("missing_key"), "{text}");
+}

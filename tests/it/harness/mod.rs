@@ -1,0 +1,199 @@
+//! Starts the program and speaks to it.
+
+mod client;
+mod documents;
+
+pub(crate) use client::{Answer, Client};
+pub(crate) use documents::{document, recording, shared_data};
+
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The password of every account of the tests.
+pub(crate) const PASSWORD: &str = "correct horse battery";
+/// The care provider's e-mail address and id.
+pub(crate) const CLINIC: (&str, &str) = ("clinic@example.org", "clinic-1");
+/// Longest wait for something that should happen at once.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+/// The program with a data folder of its own. Dropped, it is killed and the folder removed.
+pub(crate) struct Program {
+    folder: TempDir,
+    settings: Vec<(String, String)>,
+    child: Option<Child>,
+    url: String,
+}
+
+impl Program {
+    /// Starts it with the defaults.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts it with settings, as `("queue.lease_seconds", "5")`.
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
+        let mut program = Self::stopped(settings);
+        program.resume();
+        program
+    }
+
+    /// A folder and settings, with nothing started.
+    pub(crate) fn stopped(settings: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Self { folder, settings, child: None, url: String::new() }
+    }
+
+    /// Starts it on the folder that it has, with failpoints where given.
+    pub(crate) fn resume(&mut self) {
+        self.resume_with_failpoints("");
+    }
+
+    /// [`Program::resume`], with failpoints such as `converter=1*panic`.
+    pub(crate) fn resume_with_failpoints(&mut self, failpoints: &str) {
+        let mut command = self.command(&["serve"]);
+        command.env("STANCE__HTTP__BIND", "127.0.0.1:0").env("FAILPOINTS", failpoints);
+        let mut child = command.stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+        let mut first = String::new();
+        BufReader::new(child.stdout.take().unwrap().take(1_000)).read_line(&mut first).unwrap();
+        let url = first.trim().rsplit(' ').next().unwrap_or_default();
+        assert!(url.starts_with("http://"), "the program did not start: {first:?}");
+        self.url = url.to_owned();
+        self.child = Some(child);
+    }
+
+    /// A command of the program, on its folder and with its settings.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_stance"));
+        command.args(arguments).env("STANCE__DATA_DIR", self.folder()).env("STANCE__LOG__LEVEL", "warn");
+        for (key, value) in &self.settings {
+            let mut name = "STANCE".to_owned();
+            for part in key.split('.') {
+                write!(name, "__{}", part.to_uppercase()).unwrap();
+            }
+            command.env(name, value);
+        }
+        command
+    }
+
+    /// Runs a command to its end with something on standard input: success, and what it printed.
+    pub(crate) fn run(&self, arguments: &[&str], input: &str) -> (bool, String) {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        (output.status.success(), text)
+    }
+
+    /// Kills it as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Asks it to end, as an operator does; whether it ended well, and how long that took.
+    pub(crate) fn terminate(&mut self) -> (bool, Duration) {
+        let begun = Instant::now();
+        let mut child = self.child.take().unwrap();
+        let killed = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+        assert!(killed.success());
+        (child.wait().unwrap().success(), begun.elapsed())
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Every object, by key.
+    pub(crate) fn objects(&self) -> Vec<(String, PathBuf)> {
+        let root = self.folder().join("objects");
+        let mut open = vec![root.clone()];
+        let mut objects = Vec::new();
+        while let Some(folder) = open.pop() {
+            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+            for path in entries.map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    open.push(path);
+                } else {
+                    objects.push((path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(), path));
+                }
+            }
+        }
+        objects.sort();
+        objects
+    }
+
+    /// Makes an account by the command line.
+    pub(crate) fn create_account(&self, email: &str, role: &str, more: &[&str]) {
+        let arguments = [&["admin", "create-account", "--email", email, "--role", role], more].concat();
+        let (made, text) = self.run(&arguments, PASSWORD);
+        assert!(made, "{text}");
+    }
+
+    /// The care provider, signed in.
+    pub(crate) async fn clinic(&self) -> Client {
+        self.create_account(CLINIC.0, "care-provider", &["--care-provider-id", CLINIC.1]);
+        Client::sign_in(self.url(), CLINIC.0).await
+    }
+
+    /// The care provider, signed in, with these patients.
+    pub(crate) async fn clinic_with(&self, patients: &[&str]) -> Client {
+        let clinic = self.clinic().await;
+        for patient in patients {
+            clinic.adopt(CLINIC.1, patient).await;
+        }
+        clinic
+    }
+
+    /// A value of `/metrics`: the sum of the lines that begin so.
+    pub(crate) async fn metric(&self, prefix: &str) -> f64 {
+        let text = reqwest::get(format!("{}/metrics", self.url())).await.unwrap().text().await.unwrap();
+        text.lines()
+            .filter(|line| line.starts_with(prefix))
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum()
+    }
+
+    /// Asks the database directly, as an auditor would: one number.
+    pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.folder().join("stance.db"));
+        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        let count = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
+        pool.close().await;
+        count
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Asks again until the answer is there.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(begun.elapsed() < SOON, "not within {SOON:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,17 @@
+//! Every test here drives the real program as a client would: started on a free port with a data folder of its own,
+//! spoken to over HTTP and the command line.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod access;
+mod accounts;
+mod bodies;
+mod command_line;
+mod graphql;
+mod harness;
+mod killing;
+mod malformed;
+mod panics;
+mod real_data;
+mod uploads;
+mod training;
