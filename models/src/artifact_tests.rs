@@ -1,4 +1,3 @@
-
 use proptest::prelude::*;
 
 use super::*;
@@ -6,7 +5,8 @@ use crate::features::FEATURES;
 use crate::training::{TrainParams, Trained, TrainingSet, train};
 
 fn trained() -> Trained {
-    let features: Vec<Vec<f64>> = (0..6).map(|i| (0..FEATURES).map(|j| f64::from(i) * 1.37 + (i as f64 * j as f64).sin()).collect()).collect();
+    let features: Vec<Vec<f64>> =
+        (0..6).map(|i| (0..FEATURES).map(|j| f64::from(i) * 1.37 + (i as f64 * j as f64).sin()).collect()).collect();
     let set = TrainingSet {
         ids: (0..6).map(|i| format!("recording-{i}")).collect(),
         scores: vec![50.0, 55.5, 61.0, 64.0, 71.25, 77.0],
@@ -49,8 +49,14 @@ fn what_was_packed_is_unpacked() {
 #[test]
 fn foreign_cards_are_refused() {
     assert!(unpack(&with_card(|_| ())).is_ok());
-    assert!(matches!(unpack(&with_card(|c| c["format_version"] = 2.into())), Err(ArtifactError::FormatVersion { found: 2 })));
-    assert!(matches!(unpack(&with_card(|c| c["feature_set"] = "other-1".into())), Err(ArtifactError::FeatureSet { .. })));
+    assert!(matches!(
+        unpack(&with_card(|c| c["format_version"] = 2.into())),
+        Err(ArtifactError::FormatVersion { found: 2 })
+    ));
+    assert!(matches!(
+        unpack(&with_card(|c| c["feature_set"] = "other-1".into())),
+        Err(ArtifactError::FeatureSet { .. })
+    ));
     assert!(matches!(unpack(&with_card(|c| c["feature_names"] = vec!["x"].into())), Err(ArtifactError::Mismatch(_))));
     assert!(matches!(unpack(&with_card(|c| c["recordings"] = 7.into())), Err(ArtifactError::Mismatch(_))));
     assert!(matches!(unpack(&with_card(|c| c["seed"] = "no".into())), Err(ArtifactError::Card(_))));
@@ -65,7 +71,10 @@ fn foreign_entries_are_refused() {
     assert!(matches!(unpacked(&[(CARD_ENTRY, &card)]), Err(ArtifactError::MissingEntry(MODEL_ENTRY))));
     let both = [(MODEL_ENTRY, model.as_slice()), (CARD_ENTRY, &card)];
     for extra in ["a", "dir/model", MODEL_ENTRY, CARD_ENTRY] {
-        assert!(matches!(unpacked(&[both[0], both[1], (extra, b"x")]), Err(ArtifactError::UnexpectedEntry(_))), "{extra}");
+        assert!(
+            matches!(unpacked(&[both[0], both[1], (extra, b"x")]), Err(ArtifactError::UnexpectedEntry(_))),
+            "{extra}"
+        );
     }
     let mut link = Header::new_ustar();
     link.set_entry_type(EntryType::Symlink);

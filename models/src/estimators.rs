@@ -68,7 +68,6 @@ pub fn candidates() -> Vec<Candidate> {
     ]
     .into_iter()
     .map(|(block, estimator)| Candidate { block, estimator })
-    .enumerate().filter(|(i,_)| std::env::var("ONLY").map_or(true, |o| o.split(',').any(|x| x.parse::<usize>()==Ok(*i)))).map(|(_,c)|c)
     .collect()
 }
 
@@ -110,7 +109,8 @@ impl Design {
             let (mean, sd) = mean_and_sd(&column);
             if column.len() == rows.len() && sd > 1e-7 * (1.0 + mean.abs()) {
                 values.extend(column.iter().map(|v| (v - mean) / sd));
-                let (low, high) = column.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+                let (low, high) =
+                    column.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
                 let beyond = BEYOND * (high - low);
                 columns.push(Column { index, mean, sd, low: low - beyond, high: high + beyond });
             }
@@ -196,7 +196,10 @@ mod tests {
     /// Feature 1 is the score halved, feature 2 is constant, the others are zero.
     fn rows() -> (Vec<Vec<f64>>, Vec<f64>) {
         let scores: Vec<f64> = vec![40.0, 50.0, 60.0, 70.0, 80.0];
-        let rows = scores.iter().map(|s| (0..FEATURES).map(|j| [0.0, s / 2.0, 7.0].get(j).copied().unwrap_or(0.0)).collect()).collect();
+        let rows = scores
+            .iter()
+            .map(|s| (0..FEATURES).map(|j| [0.0, s / 2.0, 7.0].get(j).copied().unwrap_or(0.0)).collect())
+            .collect();
         (rows, scores)
     }
 

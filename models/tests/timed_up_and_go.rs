@@ -29,12 +29,15 @@ fn models_predict_held_out_executions_better_than_the_mean() {
     let mixed = evaluate(&data, |_| true);
     let phone = evaluate(&data, |row| row.device == "sp");
     println!("mixed devices: {mixed:?}\nphone only: {phone:?}");
-    assert!(mixed.model < LIMIT * mixed.mean, "{mixed:?}");
-    assert!(phone.model < LIMIT * phone.mean, "{phone:?}");
+    assert!(mixed.model < MIXED_LIMIT * mixed.mean, "{mixed:?}");
+    assert!(phone.model < PHONE_LIMIT * phone.mean, "{phone:?}");
 }
 
-/// The model's error must stay below this share of the error of predicting each person's training mean.
-const LIMIT: f64 = 0.8;
+/// The model's error must stay below this share of the error of predicting each person's training mean: 0.61 was reached with
+/// phone and watch recordings in one model, 0.43 with the phone's alone.
+const MIXED_LIMIT: f64 = 0.7;
+/// As [`MIXED_LIMIT`].
+const PHONE_LIMIT: f64 = 0.55;
 
 /// Mean absolute errors in score points, averaged over people.
 #[derive(Debug)]
@@ -69,7 +72,8 @@ fn evaluate(data: &Path, wanted: impl Fn(&Row) -> bool) -> Report {
     for (person, (set, held_out)) in &people {
         let trained = train(set, &TrainParams::default()).unwrap();
         let mean = average(&set.scores);
-        let predictions: Vec<_> = held_out.iter().map(|(x, score)| (trained.model.predict(x).unwrap(), *score)).collect();
+        let predictions: Vec<_> =
+            held_out.iter().map(|(x, score)| (trained.model.predict(x).unwrap(), *score)).collect();
         let error = average(&predictions.iter().map(|(p, score)| (p.value - score).abs()).collect::<Vec<_>>());
         let baseline = average(&held_out.iter().map(|(_, score)| (mean - score).abs()).collect::<Vec<_>>());
         let c = &trained.card;
@@ -119,7 +123,8 @@ fn manifest(data: &Path) -> Vec<Row> {
 
 fn features(plans: &mut SignalPlans, file: &PathBuf) -> Vec<f64> {
     let recording: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
-    let times: Vec<f64> = recording["ts"].as_array().unwrap().iter().map(|t| second_of_day(t.as_str().unwrap())).collect();
+    let times: Vec<f64> =
+        recording["ts"].as_array().unwrap().iter().map(|t| second_of_day(t.as_str().unwrap())).collect();
     let seconds: Vec<f64> = times.iter().map(|t| t - times[0]).collect();
     let numbers = |axis| recording[axis].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect::<Vec<f64>>();
     let axes = AXES.map(numbers);

@@ -122,7 +122,7 @@ fn describe(recording: &Recording) -> Result<Conversion, JobError> {
     let seconds = recording.seconds();
     let axes = recording.axes().each_ref().map(Vec::as_slice);
     let samples = Samples::new(&seconds, axes).map_err(|_| JobError::dead("unusable_samples", "the samples are not usable"))?;
-    Ok(Conversion { quality: assess(recording), feature_set: FEATURE_SET, features: extract(&samples).into_values() })
+    Ok(Conversion { quality: assess(recording), feature_set: FEATURE_SET, features: extract(&samples).into_vec() })
 }
 
 impl From<ObjectError> for JobError {

@@ -16,6 +16,7 @@ use crate::supervised;
 use actix::prelude::*;
 use stance_models::artifact;
 use stance_models::cache::ModelCache;
+use stance_models::features::FEATURE_SET;
 use stance_models::model::TrainedModel;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -94,10 +95,11 @@ impl Desk {
     async fn score(&self, job: &Job, recording: &RecordingRow, row: &ModelRow) -> Result<(), JobError> {
         let model = self.model(row).await?;
         let features = match &recording.features {
-            Some((set, features)) if set == model.feature_set() => features,
+            Some((set, features)) if set == FEATURE_SET => features,
             _ => return Err(JobError::dead("feature_set_changed", "the recording was converted by another version")),
         };
         let prediction = self.deps.backend.predict(&model, features);
+        let prediction = prediction.map_err(|error| JobError::dead("model_unusable", &error.to_string()))?;
         let score = Score {
             value: prediction.value,
             lower: Some(prediction.lower),
@@ -132,10 +134,12 @@ impl Desk {
         let (model, _) = loaded.await??;
         let model = Arc::new(model);
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let (bytes, models) = (cache.bytes(), cache.len());
+        let before = cache.counters();
         cache.insert(row.version.clone(), model.clone(), model.size_bytes());
-        self.deps.metrics.model_cache("bytes", difference(bytes, cache.bytes()));
-        self.deps.metrics.model_cache("models", difference(models, cache.len()));
+        let after = cache.counters();
+        self.deps.metrics.model_cache("bytes", difference(before.bytes, after.bytes));
+        self.deps.metrics.model_cache("models", difference(before.entries, after.entries));
+        self.deps.metrics.model_cache("evictions", i64::try_from(after.evictions - before.evictions).unwrap_or(i64::MAX));
         Ok(model)
     }
 
@@ -151,8 +155,8 @@ fn difference(before: usize, after: usize) -> i64 {
 impl Drop for Scorer {
     fn drop(&mut self) {
         let cache = self.desk.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        self.desk.deps.metrics.model_cache("bytes", difference(cache.bytes(), 0));
-        self.desk.deps.metrics.model_cache("models", difference(cache.len(), 0));
+        self.desk.deps.metrics.model_cache("bytes", difference(cache.counters().bytes, 0));
+        self.desk.deps.metrics.model_cache("models", difference(cache.counters().entries, 0));
     }
 }
 

@@ -102,7 +102,6 @@ struct Shared<A: Actor> {
     current: RwLock<Addr<A>>,
     ask_timeout: Duration,
     died: Notify,
-    stopping: Notify,
     generation: AtomicU64,
 }
 
@@ -173,19 +172,15 @@ impl<A: SupervisedActor> Handle<A> {
         })
     }
 
-    /// How often it was built.
-    #[must_use]
-    pub fn generation(&self) -> u64 {
-        self.shared.generation.load(Ordering::Relaxed)
-    }
-
     fn address(&self) -> Addr<A> {
         self.shared.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl<A: Actor> Handle<A> {
-    fn generation(&self) -> u64 {
+    /// How often it was built.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
         self.shared.generation.load(Ordering::Relaxed)
     }
 }
@@ -212,7 +207,6 @@ impl Supervisor {
             current: RwLock::new(address),
             ask_timeout: policy.ask_timeout,
             died: Notify::new(),
-            stopping: Notify::new(),
             generation: AtomicU64::new(1),
         });
         let stop = Arc::new(Notify::new());
@@ -305,10 +299,9 @@ impl<A: SupervisedActor> Watcher<A> {
     }
 
     async fn stop(self) -> bool {
-        self.shared.stopping.notify_waiters();
         let address = self.shared.current.read().unwrap_or_else(PoisonError::into_inner).clone();
         let stopped = address.send(Stop).await.is_ok();
         self.arbiter.stop();
-        stopped && self.arbiter.join().is_ok()
+        stopped && tokio::task::spawn_blocking(|| self.arbiter.join()).await.is_ok_and(|ended| ended.is_ok())
     }
 }

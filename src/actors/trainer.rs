@@ -14,8 +14,9 @@ use crate::storage::database::{Database, Job, NewModel};
 use crate::storage::objects::{Digest, Folder};
 use crate::supervised;
 use actix::prelude::*;
+use chrono::SecondsFormat;
 use stance_models::artifact;
-use stance_models::training::{TrainParams, TrainingSet, train};
+use stance_models::training::{TrainParams, Trained, TrainingSet, train};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -90,12 +91,12 @@ impl TrainerDeps {
         if recordings.iter().any(|recording| recording.feature_set != feature_set) {
             return Err(JobError::dead("feature_set_changed", "the recordings were converted by another version"));
         }
+        let trained_at = Some(self.clock.now().to_rfc3339_opts(SecondsFormat::Secs, true));
         let (artifact, card) = self
             .compute
             .run(move || {
-                let (model, card) = train(&set, &TrainParams { seed }).map_err(|error| {
-                    JobError::dead("training_failed", &error.to_string())
-                })?;
+                let Trained { model, card } = train(&set, &TrainParams { seed, trained_at })
+                    .map_err(|error| JobError::dead("training_failed", &error.to_string()))?;
                 let packed = artifact::pack(&model, &card).map_err(|_| JobError::Retry("artifact could not be packed"))?;
                 Ok::<_, JobError>((packed, card))
             })

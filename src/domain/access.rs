@@ -87,3 +87,36 @@ pub fn decide(role: &Role, access: &Access) -> Decision {
 fn allowed_or_absent(allowed: bool) -> Decision {
     if allowed { Decision::Allowed } else { Decision::Absent }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn patient(id: &str) -> PatientId {
+        PatientId::new(id).unwrap()
+    }
+
+    fn care_provider(id: &str) -> CareProviderId {
+        CareProviderId::new(id).unwrap()
+    }
+
+    #[test]
+    fn every_role_and_every_access_has_its_decision() {
+        use Decision::{Absent, Allowed, AllowedIfLinked, Forbidden};
+        let roles = [Role::Patient(patient("own")), Role::CareProvider(care_provider("own")), Role::Admin];
+        let table = [
+            (Access::Patient(patient("own")), [Allowed, AllowedIfLinked, Allowed]),
+            (Access::Patient(patient("other")), [Absent, AllowedIfLinked, Allowed]),
+            (Access::CreatePatient, [Forbidden, Allowed, Allowed]),
+            (Access::CareProvider(care_provider("own")), [Forbidden, Allowed, Allowed]),
+            (Access::CareProvider(care_provider("other")), [Forbidden, Absent, Allowed]),
+            (Access::ChangeTestTypes, [Forbidden, Forbidden, Allowed]),
+            (Access::ReadTestTypes, [Allowed, Allowed, Allowed]),
+        ];
+        for (access, decisions) in table {
+            for (role, decision) in roles.iter().zip(decisions) {
+                assert_eq!(decide(role, &access), decision, "{role:?} {access:?}");
+            }
+        }
+    }
+}

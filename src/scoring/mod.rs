@@ -1,6 +1,6 @@
 //! Who runs a model on features: this process (linfa's models, the low-latency path), or an endpoint.
 
-use stance_models::model::{Prediction, TrainedModel};
+use stance_models::model::{ModelError, Prediction, TrainedModel};
 
 /// A scoring backend, chosen by configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,8 +19,10 @@ impl Backend {
     }
 
     /// Runs the model.
-    #[must_use]
-    pub fn predict(self, model: &TrainedModel, features: &[f64]) -> Prediction {
+    ///
+    /// # Errors
+    /// [`ModelError`] when the features do not fit the model.
+    pub fn predict(self, model: &TrainedModel, features: &[f64]) -> Result<Prediction, ModelError> {
         match self {
             Self::Local => model.predict(features),
         }

@@ -148,7 +148,14 @@ mod tests {
         let seconds: Vec<f64> = (0..n).map(|i| f64::from(i) * 0.01).collect();
         let wave = |a: f64, f: f64, p: f64| -> Vec<f64> { seconds.iter().map(|t| a * (t * f + p).sin()).collect() };
         let up: Vec<f64> = wave(2.0, 12.0, 0.0).iter().map(|v| v + 9.81).collect();
-        let axes = vec![wave(1.0, 6.0, 0.3), wave(0.5, 3.0, 0.1), up, wave(0.4, 5.0, 0.0), wave(0.2, 7.0, 0.4), wave(1.0, 2.0, 1.0)];
+        let axes = vec![
+            wave(1.0, 6.0, 0.3),
+            wave(0.5, 3.0, 0.1),
+            up,
+            wave(0.4, 5.0, 0.0),
+            wave(0.2, 7.0, 0.4),
+            wave(1.0, 2.0, 1.0),
+        ];
         let turn = |order: [usize; 9]| -> Vec<f64> {
             let mut all = axes.clone();
             all.extend([vec![0.0; n as usize], vec![0.0; n as usize], vec![0.0; n as usize]]);

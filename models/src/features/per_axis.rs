@@ -18,7 +18,8 @@ pub(super) const FEATURES: usize = PER_AXIS * AXES.len();
 pub(super) fn names() -> impl Iterator<Item = String> {
     AXES.into_iter().flat_map(|axis| {
         let levels = ["mean", "log_sd", "log_range"].into_iter().map(move |what| format!("{axis}_{what}"));
-        let bands = EDGES.iter().zip(EDGES.iter().skip(1)).map(move |(low, high)| format!("{axis}_log_power_{low}_{high}_hz"));
+        let bands =
+            EDGES.iter().zip(EDGES.iter().skip(1)).map(move |(low, high)| format!("{axis}_log_power_{low}_{high}_hz"));
         levels.chain(bands)
     })
 }

@@ -1,0 +1,101 @@
+//! Making an account.
+
+use super::SessionAuthConfig;
+use super::passwords::{self, Passwords};
+use crate::actors::ServiceError;
+use crate::domain::access::Role;
+use crate::domain::entropy::Entropy;
+use crate::domain::ids::AccountId;
+use crate::storage::database::{Database, DatabaseError, NewAccount};
+use chrono::{DateTime, Utc};
+
+/// Bytes of the longest e-mail address (RFC 5321, section 4.5.3.1.3).
+const LONGEST_EMAIL: usize = 254;
+/// Characters of the longest name.
+const LONGEST_NAME: usize = 200;
+
+/// Makes an account; its patient or care provider too, where there is none yet.
+///
+/// # Errors
+/// [`ServiceError::Invalid`] for a bad e-mail address or password, [`ServiceError::Conflict`] when the address has an
+/// account.
+pub async fn create_account(
+    database: &Database,
+    entropy: &Entropy,
+    config: &SessionAuthConfig,
+    now: DateTime<Utc>,
+    email: &str,
+    password: String,
+    role: Role,
+) -> Result<AccountId, ServiceError> {
+    let wanted = Wanted { email: email.to_owned(), password, role, first_name: None, last_name: None };
+    make(database, entropy, &config.passwords(), now, wanted).await
+}
+
+/// What the account is to be.
+pub(super) struct Wanted {
+    pub(super) email: String,
+    pub(super) password: String,
+    pub(super) role: Role,
+    pub(super) first_name: Option<String>,
+    pub(super) last_name: Option<String>,
+}
+
+pub(super) async fn make(
+    database: &Database,
+    entropy: &Entropy,
+    passwords: &Passwords,
+    now: DateTime<Utc>,
+    wanted: Wanted,
+) -> Result<AccountId, ServiceError> {
+    let email = normalized(&wanted.email).ok_or_else(|| ServiceError::Invalid {
+        code: "invalid_email",
+        detail: "the e-mail address is not one".into(),
+    })?;
+    passwords::check(&wanted.password)?;
+    for name in [&wanted.first_name, &wanted.last_name].into_iter().flatten() {
+        if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+            return Err(ServiceError::Invalid {
+                code: "invalid_name",
+                detail: format!("a name has at most {LONGEST_NAME} characters and no control character"),
+            });
+        }
+    }
+    let id = AccountId::from(entropy.uuid());
+    let Wanted { email: _, password, role, first_name, last_name } = wanted;
+    let password_hash = passwords.hash(password, entropy.bytes()).await?;
+    let new = NewAccount { id, email, password_hash, role, first_name, last_name };
+    match database.create_account(&new, now).await {
+        Ok(()) => Ok(id),
+        Err(DatabaseError::Duplicate(_)) => Err(ServiceError::Conflict {
+            code: "email_taken",
+            detail: "there is an account with this e-mail address".into(),
+        }),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The address in lower case, where it looks like one.
+pub(super) fn normalized(email: &str) -> Option<String> {
+    let email = email.trim();
+    let (local, domain) = email.split_once('@')?;
+    let sane = email.len() <= LONGEST_EMAIL
+        && !local.is_empty()
+        && !domain.is_empty()
+        && !domain.contains('@')
+        && !email.chars().any(|c| c.is_control() || c.is_whitespace());
+    sane.then(|| email.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_one_at_sign_and_no_spaces() {
+        assert_eq!(normalized(" Ann@Example.ORG ").as_deref(), Some("ann@example.org"));
+        for bad in ["", "@", "a@", "@b", "a@b@c", "a b@c", "a\n@c", "ann", &format!("{}@b", "a".repeat(253))] {
+            assert_eq!(normalized(bad), None, "{bad:?}");
+        }
+    }
+}

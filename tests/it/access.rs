@@ -1,0 +1,152 @@
+//! Who may do what: every operation, as every role.
+
+use crate::harness::{Client, Program, document};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// What an operation is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Done,
+    Absent,
+    Forbidden,
+    SignIn,
+}
+use Verdict::{Absent, Done, Forbidden, SignIn};
+
+/// Own patient, another patient, linked clinic, other clinic, admin, nobody.
+type Row = [Verdict; 6];
+
+struct Operation {
+    name: &'static str,
+    document: &'static str,
+    expected: Row,
+}
+
+/// Each about the patient `own`, who is linked to `clinic-1`.
+const OPERATIONS: [Operation; 10] = [
+    Operation {
+        name: "getPatientById",
+        document: "{ getPatientById(patient_id: \"own\") { patient_id } }",
+        expected: [Done, Absent, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "recordConsentDate",
+        document: "mutation { recordConsentDate(patient_id: \"own\", date: \"2026-01-31 00:00:00\") { patient_id } }",
+        expected: [Done, Absent, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "putTestResult",
+        document: "mutation { putTestResult(test_event_id: \"7a96f43b-53d5-45e6-9bd4-5318036dae55\", patient_id: \"own\",
+            test_type: \"sit-to-stand\", start_time: \"2026-01-31 00:00:00\", end_time: \"2026-01-31 00:01:00\")
+            { test_event_id } }",
+        expected: [Done, Absent, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "getTestEventById",
+        document: "{ getTestEventById(test_event_id: \"7a96f43b-53d5-45e6-9bd4-5318036dae55\", patient_id: \"own\")
+            { test_event_id } }",
+        expected: [Done, Absent, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "getTestEvents",
+        document: "{ getTestEvents(patient_id: \"own\") { test_event_id } }",
+        expected: [Done, Absent, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "getPatientsForCareprovider",
+        document: "{ getPatientsForCareprovider(care_provider_id: \"clinic-1\") { patient_id } }",
+        expected: [Forbidden, Forbidden, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "addPatientToCareProvider",
+        document: "mutation { addPatientToCareProvider(care_provider_id: \"clinic-1\", patient_id: \"own\") { patient_id } }",
+        expected: [Forbidden, Forbidden, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "createPatient",
+        document: "mutation { createPatient(patient_id: \"FRESH\") { patient_id } }",
+        expected: [Forbidden, Forbidden, Done, Done, Done, SignIn],
+    },
+    Operation {
+        name: "addTestType",
+        document: "mutation { addTestType(test_type: \"walk\", duration_in_seconds: 30) { test_type } }",
+        expected: [Forbidden, Forbidden, Forbidden, Forbidden, Done, SignIn],
+    },
+    Operation {
+        name: "getAllAvailableTests",
+        document: "{ getAllAvailableTests { test_type } }",
+        expected: [Done, Done, Done, Done, Done, SignIn],
+    },
+];
+
+async fn callers(program: &Program) -> [Client; 6] {
+    let clinic = program.clinic_with(&["own"]).await;
+    program.create_account("own@example.org", "patient", &["--patient-id", "own"]);
+    program.create_account("stranger@example.org", "patient", &["--patient-id", "stranger"]);
+    program.create_account("other@example.org", "care-provider", &["--care-provider-id", "clinic-2"]);
+    program.create_account("admin@example.org", "admin", &[]);
+    let url = program.url();
+    [
+        Client::sign_in(url, "own@example.org").await,
+        Client::sign_in(url, "stranger@example.org").await,
+        clinic,
+        Client::sign_in(url, "other@example.org").await,
+        Client::sign_in(url, "admin@example.org").await,
+        Client::anonymous(url),
+    ]
+}
+
+async fn verdict(caller: &Client, document: &str) -> (Verdict, Value) {
+    let document = document.replace("FRESH", &Uuid::new_v4().to_string());
+    let answer = caller.post_json("/graphql", &json!({ "query": document })).await;
+    let verdict = match (answer.status, answer.body["errors"][0]["extensions"]["code"].as_str()) {
+        (401, _) => SignIn,
+        (200, None) if answer.body["errors"].is_null() => Done,
+        (200, Some("not_found")) => Absent,
+        (200, Some("forbidden")) => Forbidden,
+        _ => panic!("{answer:?}"),
+    };
+    (verdict, answer.body)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_role_may_do_with_graphql_what_the_policy_says_and_nothing_else() {
+    let program = Program::start();
+    let callers = callers(&program).await;
+    // The event that is asked for is there.
+    verdict(&callers[2], OPERATIONS[2].document).await;
+    for operation in &OPERATIONS {
+        for (who, (caller, expected)) in callers.iter().zip(operation.expected).enumerate() {
+            let (found, answer) = verdict(caller, operation.document).await;
+            assert_eq!(found, expected, "{} as caller {who}: {answer}", operation.name);
+            if found == Absent {
+                // The same answer, to the byte, for a patient or a care provider that does not exist.
+                let unknown = operation.document.replace("\"own\"", "\"ghost\"").replace("\"clinic-1\"", "\"ghost\"");
+                assert_eq!(verdict(caller, &unknown).await, (Absent, answer), "{} as caller {who}", operation.name);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_role_may_send_and_read_the_recordings_that_the_policy_says() {
+    let program = Program::start();
+    let callers = callers(&program).await;
+    let known = Uuid::new_v4();
+    assert_eq!(callers[2].upload(document("own", known).to_string()).await.status, 202);
+    for (who, (caller, expected)) in callers.iter().zip([202, 404, 202, 404, 202, 401]).enumerate() {
+        let answer = caller.upload(document("own", Uuid::new_v4()).to_string()).await;
+        assert_eq!(answer.status, expected, "upload as caller {who}: {answer:?}");
+        if expected == 404 {
+            let unknown = caller.upload(document("ghost", Uuid::new_v4()).to_string()).await;
+            assert_eq!((unknown.status, &unknown.body), (404, &answer.body), "another's patient is like none");
+        }
+        let read = caller.status(&known.to_string()).await;
+        assert_eq!(read.status, if expected == 202 { 200 } else { expected }, "status as caller {who}: {read:?}");
+        if expected == 404 {
+            let unknown = caller.status(&Uuid::new_v4().to_string()).await;
+            assert_eq!((unknown.status, &unknown.body), (404, &read.body), "another's recording is like none");
+        }
+    }
+}
