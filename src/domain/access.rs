@@ -47,6 +47,8 @@ pub enum Access {
     Patient(PatientId),
     /// Create a patient.
     CreatePatient,
+    /// Create a care provider.
+    CreateCareProvider,
     /// Read or change what belongs to this care provider, their patients' list among it.
     CareProvider(CareProviderId),
     /// Change which tests there are.
@@ -77,10 +79,11 @@ pub fn decide(role: &Role, access: &Access) -> Decision {
         (Role::CareProvider(_), Access::Patient(_)) => Decision::AllowedIfLinked,
         (Role::CareProvider(own), Access::CareProvider(asked)) => allowed_or_absent(own == asked),
         (Role::CareProvider(_), Access::CreatePatient) => Decision::Allowed,
-        (Role::CareProvider(_), Access::ChangeTestTypes)
-        | (Role::Patient(_), Access::CreatePatient | Access::CareProvider(_) | Access::ChangeTestTypes) => {
-            Decision::Forbidden
-        }
+        (Role::CareProvider(_), Access::CreateCareProvider | Access::ChangeTestTypes)
+        | (
+            Role::Patient(_),
+            Access::CreatePatient | Access::CreateCareProvider | Access::CareProvider(_) | Access::ChangeTestTypes,
+        ) => Decision::Forbidden,
     }
 }
 
@@ -108,6 +111,7 @@ mod tests {
             (Access::Patient(patient("own")), [Allowed, AllowedIfLinked, Allowed]),
             (Access::Patient(patient("other")), [Absent, AllowedIfLinked, Allowed]),
             (Access::CreatePatient, [Forbidden, Allowed, Allowed]),
+            (Access::CreateCareProvider, [Forbidden, Forbidden, Allowed]),
             (Access::CareProvider(care_provider("own")), [Forbidden, Allowed, Allowed]),
             (Access::CareProvider(care_provider("other")), [Forbidden, Absent, Allowed]),
             (Access::ChangeTestTypes, [Forbidden, Forbidden, Allowed]),

@@ -1,0 +1,98 @@
+//! Resolver: reads and writes for clients. Each is an [`Operation`]; who may do it is decided here, once for all of
+//! them, before it runs.
+
+mod operation;
+mod operations;
+
+pub use operation::{Ask, Operation};
+pub use operations::{
+    AddTestType, AllTests, CareProviderById, CreateCareProvider, CreatePatient, LinkPatient, PatientById,
+    PatientsOfCareProvider, PutTestResult, RecordConsent, RecordingStatus, TestEventById, TestEvents,
+};
+
+use super::ServiceError;
+use crate::domain::access::{Access, Caller, Decision, Role, decide};
+use crate::domain::clock::SharedClock;
+use crate::storage::database::Database;
+use crate::supervised;
+use actix::prelude::*;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// What operations work with.
+#[derive(Debug, Clone)]
+pub struct ResolverDeps {
+    database: Database,
+    clock: SharedClock,
+    at_once: Arc<Semaphore>,
+    deadline: Duration,
+}
+
+impl ResolverDeps {
+    /// At most `at_once` operations, each within `deadline`.
+    #[must_use]
+    pub fn new(database: Database, clock: SharedClock, at_once: usize, deadline: Duration) -> Self {
+        Self { database, clock, at_once: Arc::new(Semaphore::new(at_once)), deadline }
+    }
+}
+
+/// The actor.
+#[derive(Debug)]
+pub struct Resolver(ResolverDeps);
+
+impl Resolver {
+    /// A new one.
+    #[must_use]
+    pub fn new(deps: ResolverDeps) -> Self {
+        Self(deps)
+    }
+}
+
+impl Actor for Resolver {
+    type Context = Context<Self>;
+}
+
+supervised!(Resolver, "resolver");
+
+impl<O: Operation> Handler<Ask<O>> for Resolver {
+    type Result = ResponseFuture<Result<O::Answer, ServiceError>>;
+
+    fn handle(&mut self, Ask { caller, operation }: Ask<O>, _: &mut Context<Self>) -> Self::Result {
+        fail::fail_point!("resolver");
+        let deps = self.0.clone();
+        Box::pin(async move {
+            let _permit = deps.at_once.clone().try_acquire_owned().map_err(|_| ServiceError::busy("operations"))?;
+            let work = async {
+                authorize(&deps, &caller, &operation).await?;
+                operation.run(&deps, &caller).await
+            };
+            match tokio::time::timeout(deps.deadline, work).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    tracing::warn!(operation = O::NAME, "an operation took too long");
+                    Err(ServiceError::busy("operation too slow"))
+                }
+            }
+        })
+    }
+}
+
+/// The one place where an operation is allowed or not. What the caller may not see is absent, in the same words as what
+/// is not there.
+async fn authorize<O: Operation>(deps: &ResolverDeps, caller: &Caller, operation: &O) -> Result<(), ServiceError> {
+    let access = operation.access(deps).await?;
+    let allowed = match decide(&caller.role, &access) {
+        Decision::Allowed => true,
+        Decision::Forbidden => return Err(ServiceError::Forbidden),
+        Decision::Absent => false,
+        Decision::AllowedIfLinked => match (&caller.role, &access) {
+            (Role::CareProvider(provider), Access::Patient(patient)) => deps.database.is_linked(provider, patient).await?,
+            (Role::Patient(_) | Role::CareProvider(_) | Role::Admin, _) => false,
+        },
+    };
+    if allowed { Ok(()) } else { Err(ServiceError::NotFound(O::SUBJECT)) }
+}
+
+#[cfg(test)]
+mod tests;

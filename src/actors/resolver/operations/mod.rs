@@ -1,0 +1,29 @@
+//! The operations, a subject a file.
+
+mod care_providers;
+mod patients;
+mod recordings;
+mod test_events;
+mod test_types;
+
+pub use care_providers::{CareProviderById, CreateCareProvider, LinkPatient, PatientsOfCareProvider};
+pub use patients::{CreatePatient, PatientById, RecordConsent};
+pub use recordings::RecordingStatus;
+pub use test_events::{PutTestResult, TestEventById, TestEvents};
+pub use test_types::{AddTestType, AllTests};
+
+use super::ResolverDeps;
+use super::operation::Operation;
+use crate::actors::ServiceError;
+use crate::domain::access::{Access, Caller};
+
+/// Refuses a text that is too long for its field.
+fn check_length(field: &str, text: Option<&str>, longest: usize) -> Result<(), ServiceError> {
+    if text.is_some_and(|text| text.chars().count() > longest) {
+        return Err(ServiceError::Invalid {
+            code: "text_too_long",
+            detail: format!("{field} has at most {longest} characters"),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! Patients.
+
+use super::{Access, Caller, Operation, ResolverDeps, ServiceError, check_length};
+use crate::domain::ids::PatientId;
+use crate::storage::database::{DatabaseError, Patient};
+
+/// A patient's profile.
+pub struct PatientById {
+    /// Which.
+    pub patient: PatientId,
+}
+
+impl Operation for PatientById {
+    const NAME: &'static str = "patient_by_id";
+    const SUBJECT: &'static str = "patient";
+    type Answer = Patient;
+
+    async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
+        Ok(Access::Patient(self.patient.clone()))
+    }
+
+    async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Patient, ServiceError> {
+        deps.database.patient(&self.patient).await?.ok_or(ServiceError::NotFound(Self::SUBJECT))
+    }
+}
+
+/// Makes a patient. A care provider who makes one is not linked to them by that.
+pub struct CreatePatient {
+    /// The patient, without a consent date.
+    pub patient: Patient,
+}
+
+impl Operation for CreatePatient {
+    const NAME: &'static str = "create_patient";
+    const SUBJECT: &'static str = "patient";
+    type Answer = Patient;
+
+    async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
+        Ok(Access::CreatePatient)
+    }
+
+    async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Patient, ServiceError> {
+        check_length("email", self.patient.email.as_deref(), 254)?;
+        check_length("first_name", self.patient.first_name.as_deref(), 200)?;
+        check_length("last_name", self.patient.last_name.as_deref(), 200)?;
+        match deps.database.create_patient(&self.patient, deps.clock.now()).await {
+            Ok(()) => Ok(self.patient),
+            Err(DatabaseError::Duplicate(_)) => Err(ServiceError::Conflict {
+                code: "patient_id_taken",
+                detail: "there is a patient with this patient_id".into(),
+            }),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Notes when a patient consented to the use of their data.
+pub struct RecordConsent {
+    /// Who consented.
+    pub patient: PatientId,
+    /// When, as it is shown.
+    pub date: String,
+}
+
+impl Operation for RecordConsent {
+    const NAME: &'static str = "record_consent";
+    const SUBJECT: &'static str = "patient";
+    type Answer = Patient;
+
+    async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
+        Ok(Access::Patient(self.patient.clone()))
+    }
+
+    async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Patient, ServiceError> {
+        deps.database.record_consent(&self.patient, &self.date).await?.ok_or(ServiceError::NotFound(Self::SUBJECT))
+    }
+}

@@ -1,0 +1,32 @@
+//! Recordings.
+
+use super::{Access, Caller, Operation, ResolverDeps, ServiceError};
+use crate::domain::ids::TestEventId;
+use crate::domain::score::RecordingState;
+
+/// Where a recording stands.
+pub struct RecordingStatus {
+    /// Its test event.
+    pub test_event_id: TestEventId,
+}
+
+impl RecordingStatus {
+    async fn state(&self, deps: &ResolverDeps) -> Result<RecordingState, ServiceError> {
+        deps.database.recording_state(self.test_event_id).await?.ok_or(ServiceError::NotFound(Self::SUBJECT))
+    }
+}
+
+impl Operation for RecordingStatus {
+    const NAME: &'static str = "recording_status";
+    const SUBJECT: &'static str = "recording";
+    type Answer = RecordingState;
+
+    /// The row says whose it is.
+    async fn access(&self, deps: &ResolverDeps) -> Result<Access, ServiceError> {
+        Ok(Access::Patient(self.state(deps).await?.patient_id))
+    }
+
+    async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<RecordingState, ServiceError> {
+        self.state(deps).await
+    }
+}
