@@ -124,7 +124,7 @@ impl Metrics {
     pub fn actor_started(&self, actor: &'static str) {
         self.0.actors.get_or_create(&ActorLabels { actor }).inc();
         for cause in ["died", "stuck"] {
-            self.0.restarts.get_or_create(&RestartLabels { actor, cause });
+            drop(self.0.restarts.get_or_create(&RestartLabels { actor, cause }));
         }
     }
 

@@ -163,3 +163,6 @@ fn micros(time: DateTime<Utc>) -> i64 {
 fn from_micros(micros: i64) -> Result<DateTime<Utc>> {
     DateTime::from_timestamp_micros(micros).ok_or(DatabaseError::Corrupt("time"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! HTTP: checks the shape of a request, asks an actor, and turns the answer into a response. Holds no rule.
+
+mod body;
+pub mod caller;
+pub mod graphql;
+pub mod health;
+pub mod problem;
+pub mod request_log;
+pub mod server;
+pub mod sessions;
+pub mod uploads;
+
+use crate::actors::ingest::Ingest;
+use crate::actors::metrics::Metrics;
+use crate::actors::resolver::Resolver;
+use crate::actors::session_auth::SessionAuth;
+use crate::actors::supervision::Handle;
+use crate::actors::topology::{Ground, Topology};
+use crate::actors::updates::Updates;
+use crate::config::{Config, seconds};
+use crate::domain::clock::SharedClock;
+use crate::domain::entropy::Entropy;
+use crate::storage::database::Database;
+use crate::storage::objects::Folder;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// What handlers ask.
+#[derive(Debug, Clone)]
+pub struct Services {
+    /// Accounts, sessions, tokens.
+    pub session_auth: Handle<SessionAuth>,
+    /// Reads and writes for clients.
+    pub resolver: Handle<Resolver>,
+    /// Uploads.
+    pub ingest: Handle<Ingest>,
+    /// Tells who waits for a recording.
+    pub updates: Updates,
+    /// For readiness, and for a wait on a recording.
+    pub database: Database,
+    /// For readiness, and for bodies that arrive.
+    pub objects: Folder,
+    /// Time.
+    pub clock: SharedClock,
+    /// Randomness.
+    pub entropy: Entropy,
+    /// Metrics.
+    pub metrics: Metrics,
+    /// Limits of uploads.
+    pub uploads: UploadLimits,
+    /// A permit for each upload whose body arrives.
+    pub uploads_open: Arc<Semaphore>,
+    /// Whether there is a query page.
+    pub query_page: bool,
+}
+
+/// Limits of uploads.
+#[derive(Debug, Clone)]
+pub struct UploadLimits {
+    /// Largest body, decoded, bytes.
+    pub max_bytes: u64,
+    /// How long no byte may arrive.
+    pub idle_timeout: Duration,
+}
+
+impl Services {
+    /// The services of a running topology.
+    #[must_use]
+    pub fn new(config: &Config, ground: &Ground, topology: &Topology) -> Self {
+        Self {
+            session_auth: topology.session_auth.clone(),
+            resolver: topology.resolver.clone(),
+            ingest: topology.ingest.clone(),
+            updates: topology.updates.clone(),
+            database: ground.database.clone(),
+            objects: ground.objects.clone(),
+            clock: ground.clock.clone(),
+            entropy: ground.entropy.clone(),
+            metrics: ground.metrics.clone(),
+            uploads: UploadLimits {
+                max_bytes: config.uploads.max_bytes,
+                idle_timeout: seconds(config.uploads.idle_timeout_seconds),
+            },
+            uploads_open: Arc::new(Semaphore::new(config.uploads.max_open)),
+            query_page: config.http.query_page,
+        }
+    }
+}
