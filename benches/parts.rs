@@ -70,7 +70,9 @@ fn floor(criterion: &mut Criterion) {
         });
     });
     let doubles: Vec<u8> = recording.axes().iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
-    group.bench_function("zstd of the doubles", |bencher| bencher.iter(|| zstd::bulk::compress(black_box(&doubles), 1).unwrap()));
+    group.bench_function("zstd of the doubles", |bencher| {
+        bencher.iter(|| zstd::bulk::compress(black_box(&doubles), 1).unwrap())
+    });
     let folder = tempfile::tempdir_in(".").unwrap();
     group.bench_function("write and sync", |bencher| {
         bencher.iter(|| {

@@ -65,7 +65,9 @@ impl Handler<Assignment> for Converter {
     fn handle(&mut self, assignment: Assignment, context: &mut Context<Self>) {
         fail::fail_point!("converter");
         let deps = self.0.clone();
-        context.spawn(async move { assignment.perform(|job| async move { deps.convert(&job).await }).await }.into_actor(self));
+        context.spawn(
+            async move { assignment.perform(|job| async move { deps.convert(&job).await }).await }.into_actor(self),
+        );
     }
 }
 
@@ -121,14 +123,17 @@ fn gone() -> JobError {
 fn describe(recording: &Recording) -> Result<Conversion, JobError> {
     let seconds = recording.seconds();
     let axes = recording.axes().each_ref().map(Vec::as_slice);
-    let samples = Samples::new(&seconds, axes).map_err(|_| JobError::dead("unusable_samples", "the samples are not usable"))?;
+    let samples =
+        Samples::new(&seconds, axes).map_err(|_| JobError::dead("unusable_samples", "the samples are not usable"))?;
     Ok(Conversion { quality: assess(recording), feature_set: FEATURE_SET, features: extract(&samples).into_vec() })
 }
 
 impl From<ObjectError> for JobError {
     fn from(error: ObjectError) -> Self {
         match error {
-            ObjectError::Corrupt => Self::dead("raw_object_corrupt", "the raw object's bytes are not those that were kept"),
+            ObjectError::Corrupt => {
+                Self::dead("raw_object_corrupt", "the raw object's bytes are not those that were kept")
+            }
             ObjectError::NotFound => Self::Retry("an object is not there"),
             ObjectError::NoSpace => Self::Retry("no space is left"),
             ObjectError::Exists | ObjectError::Io(_) => Self::Retry("the object store failed"),

@@ -8,8 +8,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
-use std::sync::atomic::AtomicU64;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// Bucket bounds of durations, seconds.
@@ -101,7 +101,11 @@ impl Metrics {
         r.register("queue_jobs", "Jobs in the durable queue", inner.queue_jobs.clone());
         r.register("queue_oldest_age_seconds", "Age of the oldest job", inner.queue_age.clone());
         r.register("uploads_open", "Uploads whose body is arriving", inner.uploads_open.clone());
-        r.register("model_cache", "Model caches of the scorers: bytes, models, hits, misses, evictions", inner.model_cache.clone());
+        r.register(
+            "model_cache",
+            "Model caches of the scorers: bytes, models, hits, misses, evictions",
+            inner.model_cache.clone(),
+        );
         Self(Arc::new(inner))
     }
 

@@ -126,7 +126,9 @@ impl Desk {
         let (objects, key, digest) = (self.deps.objects.clone(), row.artifact_key.clone(), row.artifact_digest);
         let loaded = unmetered(move || {
             let bytes = objects.get(&key, Some(digest)).map_err(|error| match error {
-                ObjectError::Corrupt => JobError::dead("model_corrupt", "the model's artifact is not the one that was kept"),
+                ObjectError::Corrupt => {
+                    JobError::dead("model_corrupt", "the model's artifact is not the one that was kept")
+                }
                 other => other.into(),
             })?;
             artifact::unpack(&bytes).map_err(|error| JobError::dead("model_unusable", &error.to_string()))
@@ -139,7 +141,9 @@ impl Desk {
         let after = cache.counters();
         self.deps.metrics.model_cache("bytes", difference(before.bytes, after.bytes));
         self.deps.metrics.model_cache("models", difference(before.entries, after.entries));
-        self.deps.metrics.model_cache("evictions", i64::try_from(after.evictions - before.evictions).unwrap_or(i64::MAX));
+        self.deps
+            .metrics
+            .model_cache("evictions", i64::try_from(after.evictions - before.evictions).unwrap_or(i64::MAX));
         Ok(model)
     }
 

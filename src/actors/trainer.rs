@@ -97,7 +97,8 @@ impl TrainerDeps {
             .run(move || {
                 let Trained { model, card } = train(&set, &TrainParams { seed, trained_at })
                     .map_err(|error| JobError::dead("training_failed", &error.to_string()))?;
-                let packed = artifact::pack(&model, &card).map_err(|_| JobError::Retry("artifact could not be packed"))?;
+                let packed =
+                    artifact::pack(&model, &card).map_err(|_| JobError::Retry("artifact could not be packed"))?;
                 Ok::<_, JobError>((packed, card))
             })
             .await??;
@@ -125,7 +126,8 @@ impl TrainerDeps {
 /// A version says nothing about the person: it is made from the recording that completed the count, and the count.
 fn version(id: &str, count: i64) -> Result<ModelVersion, JobError> {
     let short: String = id.chars().filter(char::is_ascii_hexdigit).take(16).collect();
-    ModelVersion::new(format!("v{count}-{short}")).map_err(|_| JobError::dead("model_version", "no version could be made"))
+    ModelVersion::new(format!("v{count}-{short}"))
+        .map_err(|_| JobError::dead("model_version", "no version could be made"))
 }
 
 /// All trainers. Cheap to clone.

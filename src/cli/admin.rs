@@ -88,6 +88,9 @@ fn read_password() -> anyhow::Result<String> {
         return Ok(rpassword::prompt_password("Password: ")?);
     }
     let mut text = String::new();
-    std::io::stdin().take(4_096).read_to_string(&mut text).context("the password could not be read from standard input")?;
+    std::io::stdin()
+        .take(4_096)
+        .read_to_string(&mut text)
+        .context("the password could not be read from standard input")?;
     Ok(text.lines().next().unwrap_or_default().to_owned())
 }

@@ -19,7 +19,9 @@ const ATTEMPTS: u32 = 6;
 const SHOWN: usize = 20;
 
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  printf %s \"$PASSWORD\" | stance import --email c@example.org --url http://127.0.0.1:8080 recordings/")]
+#[command(
+    after_help = "Example:\n  printf %s \"$PASSWORD\" | stance import --email c@example.org --url http://127.0.0.1:8080 recordings/"
+)]
 pub(super) struct Options {
     /// Files, and folders that are searched for `*.json`.
     #[arg(required = true, value_name = "PATH")]
@@ -52,9 +54,8 @@ async fn import(options: Options) -> anyhow::Result<()> {
     if let Some(provider) = &options.create_patients_for {
         server.create_patients(&files, provider).await?;
     }
-    let bar = ProgressBar::new(files.len() as u64).with_style(ProgressStyle::with_template(
-        "{bar:40} {pos}/{len} recordings, {per_sec}, {eta} left",
-    )?);
+    let bar = ProgressBar::new(files.len() as u64)
+        .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} recordings, {per_sec}, {eta} left")?);
     let results: Vec<(PathBuf, Sent)> = stream::iter(files)
         .map(|file| {
             let (server, bar) = (&server, &bar);
@@ -89,7 +90,8 @@ struct Server {
 
 impl Server {
     async fn connect(options: &Options) -> anyhow::Result<Self> {
-        let client = Client::builder().connect_timeout(Duration::from_secs(5)).timeout(Duration::from_secs(120)).build()?;
+        let client =
+            Client::builder().connect_timeout(Duration::from_secs(5)).timeout(Duration::from_secs(120)).build()?;
         let sign_in = match (&options.email, &options.token) {
             (Some(email), _) => {
                 let mut password = String::new();
@@ -113,7 +115,8 @@ impl Server {
             return Ok(());
         }
         let url = self.url.join("/v1/sessions")?;
-        let response = self.client.post(url.clone()).json(&json!({ "email": email, "password": password })).send().await;
+        let response =
+            self.client.post(url.clone()).json(&json!({ "email": email, "password": password })).send().await;
         let response = response.with_context(|| format!("{url} does not answer"))?;
         anyhow::ensure!(response.status().is_success(), "sign-in failed: {}", explain(response).await);
         let session: Value = response.json().await?;
@@ -169,9 +172,7 @@ impl Server {
             }
         }
         for patient in patients {
-            let document = "mutation($p: String!, $c: String!) {
-                createPatient(patient_id: $p) { patient_id }
-            }";
+            let document = "mutation($p: String!) { createPatient(patient_id: $p) { patient_id } }";
             let variables = json!({ "p": patient, "c": provider });
             // One that is there already is no fault: what counts is the link.
             let _ = self.graphql(document, &variables).await;

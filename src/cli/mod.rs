@@ -12,7 +12,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
-#[command(name = "stance", version, about = "Turns movement recordings from a phone into scores in front of a care provider")]
+#[command(
+    name = "stance",
+    version,
+    about = "Turns movement recordings from a phone into scores in front of a care provider"
+)]
 struct CommandLine {
     /// Configuration file (TOML). Environment variables such as STANCE__HTTP__BIND override it.
     #[arg(long, global = true, value_name = "FILE")]

@@ -35,7 +35,8 @@ pub(super) fn lock(config: &Config) -> anyhow::Result<DataDirLock> {
     let path = folder.join("lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file.with_context(|| format!("data_dir: {} cannot be opened", path.display()))?;
-    let taken = FileExt::try_lock_exclusive(&file).with_context(|| format!("data_dir: {} cannot be locked", path.display()))?;
+    let taken =
+        FileExt::try_lock_exclusive(&file).with_context(|| format!("data_dir: {} cannot be locked", path.display()))?;
     anyhow::ensure!(taken, "data_dir: {} is in use by another stance process", folder.display());
     Ok(DataDirLock(file))
 }

@@ -98,7 +98,8 @@ async fn wait_for_signal() -> anyhow::Result<()> {
 }
 
 fn start_log(config: &LogConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.level).with_context(|| format!("log.level: {:?} is no filter", config.level))?;
+    let filter =
+        EnvFilter::try_new(&config.level).with_context(|| format!("log.level: {:?} is no filter", config.level))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.format {
         LogFormat::Text => builder.init(),

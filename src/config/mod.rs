@@ -41,8 +41,8 @@ impl Config {
     pub fn load(file: Option<&Path>, overrides: &[(&str, String)]) -> Result<Self, ConfigError> {
         let mut figment = Figment::from(Serialized::defaults(Self::default()));
         if let Some(path) = file {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| ConfigError::File(path.display().to_string(), error))?;
+            let text =
+                std::fs::read_to_string(path).map_err(|error| ConfigError::File(path.display().to_string(), error))?;
             figment = figment.merge(Toml::string(&text));
         }
         figment = figment.merge(Env::prefixed("STANCE__").split("__"));

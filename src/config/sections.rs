@@ -353,7 +353,10 @@ impl Config {
             return not_allowed("http.bind", "must be an address and a port such as 127.0.0.1:8080");
         }
         if self.queue.lease_seconds * 1_000 < 4 * self.queue.tick_ms {
-            return not_allowed("queue.lease_seconds", "must be at least four times queue.tick_ms, or leases end under way");
+            return not_allowed(
+                "queue.lease_seconds",
+                "must be at least four times queue.tick_ms, or leases end under way",
+            );
         }
         backend("database.url", &self.database.url, "sqlite", &[("postgres", None), ("postgresql", None)])?;
         backend("objects.url", &self.objects.url, "file", &[("s3", Some(cfg!(feature = "aws")))])?;
@@ -371,12 +374,7 @@ impl Config {
 }
 
 /// Checks the scheme of a URL: the embedded one, or one that this build may not have.
-fn backend(
-    key: &'static str,
-    url: &str,
-    embedded: &str,
-    others: &[(&str, Option<bool>)],
-) -> Result<(), ConfigError> {
+fn backend(key: &'static str, url: &str, embedded: &str, others: &[(&str, Option<bool>)]) -> Result<(), ConfigError> {
     let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
     if scheme == embedded {
         if rest.is_empty() {
@@ -392,12 +390,17 @@ fn backend(
 
 /// A backend that this program does not have: not compiled in, or not there yet in this version.
 fn missing(key: &'static str, what: &str, compiled: Option<bool>) -> Result<(), ConfigError> {
-    not_allowed(key, &match compiled {
-        Some(false) => format!(
-            "{what} is not compiled into this program; build it with `cargo build --release --features aws`, or use the container image"
-        ),
-        Some(true) | None => format!("{what} is not supported by this version; use the embedded backend (leave {key} out)"),
-    })
+    not_allowed(
+        key,
+        &match compiled {
+            Some(false) => format!(
+                "{what} is not compiled into this program; build it with `cargo build --release --features aws`, or use the container image"
+            ),
+            Some(true) | None => {
+                format!("{what} is not supported by this version; use the embedded backend (leave {key} out)")
+            }
+        },
+    )
 }
 
 fn not_allowed(key: &'static str, problem: &str) -> Result<(), ConfigError> {

@@ -54,9 +54,13 @@ mod tests {
 
     #[test]
     fn a_token_comes_bare_or_after_bearer() {
-        for (value, expected) in
-            [("Bearer abc", Some("abc")), ("bearer  abc ", Some("abc")), ("abc", Some("abc")), ("Basic abc", None), ("", None)]
-        {
+        for (value, expected) in [
+            ("Bearer abc", Some("abc")),
+            ("bearer  abc ", Some("abc")),
+            ("abc", Some("abc")),
+            ("Basic abc", None),
+            ("", None),
+        ] {
             let request = TestRequest::default().insert_header((header::AUTHORIZATION, value)).to_http_request();
             assert_eq!(token(&request).as_deref(), expected, "{value:?}");
         }

@@ -39,14 +39,13 @@ async fn ready(services: web::Data<Services>) -> HttpResponse {
     let actors = auth.is_ok() && resolver.is_ok() && ingest.is_ok();
     let ready = database && objects && actors;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    HttpResponse::build(status).json(json!({ "ready": ready, "database": database, "objects": objects, "actors": actors }))
+    HttpResponse::build(status)
+        .json(json!({ "ready": ready, "database": database, "objects": objects, "actors": actors }))
 }
 
 async fn metrics(services: web::Data<Services>) -> Result<HttpResponse, Problem> {
     let queue = services.database.queue_depths().await.map_err(ServiceError::from)?;
-    let text = services
-        .metrics
-        .encode(&queue, services.clock.now())
-        .map_err(|error| ServiceError::Internal(error.into()))?;
+    let text =
+        services.metrics.encode(&queue, services.clock.now()).map_err(|error| ServiceError::Internal(error.into()))?;
     Ok(HttpResponse::Ok().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8").body(text))
 }

@@ -51,7 +51,8 @@ impl Problem {
     /// A JSON body that can be read and breaks a rule at `pointer`.
     pub fn invalid_body(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         let (pointer, detail) = (pointer.into(), detail.into());
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", format!("{pointer}: {detail}")).at(pointer, detail)
+        let place = if pointer.is_empty() { String::new() } else { format!("{pointer} ") };
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", format!("{place}{detail}")).at(pointer, detail)
     }
 
     /// A method that the resource does not have.
@@ -180,7 +181,9 @@ pub fn configure(routes: &mut web::ServiceConfig) {
             Problem::new(StatusCode::BAD_REQUEST, "invalid_query", "the query cannot be read").into()
         }))
         // Of what cannot be a path, there is nothing.
-        .app_data(web::PathConfig::default().error_handler(|_, _| Problem::from(ServiceError::NotFound("resource")).into()));
+        .app_data(
+            web::PathConfig::default().error_handler(|_, _| Problem::from(ServiceError::NotFound("resource")).into()),
+        );
 }
 
 /// The answer where no route fits.
@@ -213,7 +216,8 @@ mod tests {
 
     #[actix_web::test]
     async fn a_refused_recording_names_the_place() {
-        let (response, body) = document(ServiceError::from(Refusal::sample("not_finite", "ax", 17, "is no number")).into()).await;
+        let (response, body) =
+            document(ServiceError::from(Refusal::sample("not_finite", "ax", 17, "is no number")).into()).await;
         assert_eq!(response.status(), 422);
         assert_eq!(response.headers().get(header::CONTENT_TYPE).unwrap(), PROBLEM);
         assert_eq!(body["code"], "not_finite");

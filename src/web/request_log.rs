@@ -29,7 +29,8 @@ pub async fn log<B: MessageBody + 'static>(
     let id = incoming_id(&request)
         .or_else(|| services.as_ref().map(|services| services.entropy.uuid().to_string()))
         .unwrap_or_default();
-    let span = tracing::info_span!("request", request_id = %id);
+    // Of the level `error`: the id is on the lines that are written, whatever the filter.
+    let span = tracing::error_span!("request", request_id = %id);
     let handled = async {
         let mut response = dress(next.call(request).await?);
         // The pattern, not the path: a path holds identities.
@@ -77,5 +78,8 @@ fn incoming_id(request: &ServiceRequest) -> Option<String> {
 
 /// A method is a client's text: only known ones are written down.
 fn known_method(method: &str) -> &'static str {
-    ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"].into_iter().find(|known| *known == method).unwrap_or("other")
+    ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"]
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("other")
 }

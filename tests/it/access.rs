@@ -37,7 +37,8 @@ const OPERATIONS: [Operation; 10] = [
     },
     Operation {
         name: "putTestResult",
-        document: "mutation { putTestResult(test_event_id: \"7a96f43b-53d5-45e6-9bd4-5318036dae55\", patient_id: \"own\",
+        document:
+            "mutation { putTestResult(test_event_id: \"7a96f43b-53d5-45e6-9bd4-5318036dae55\", patient_id: \"own\",
             test_type: \"sit-to-stand\", start_time: \"2026-01-31 00:00:00\", end_time: \"2026-01-31 00:01:00\")
             { test_event_id } }",
         expected: [Done, Absent, Done, Absent, Done, SignIn],

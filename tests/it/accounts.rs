@@ -65,7 +65,11 @@ async fn guessing_a_password_is_slowed_down_for_the_guesser_only() {
     assert!(refused.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() > 0);
     let unknown = nobody.post_json("/v1/sessions", &guess("nobody@example.org")).await;
     let known = nobody.post_json("/v1/sessions", &guess("other@example.org")).await;
-    assert_eq!((unknown.status, unknown.body), (known.status, known.body), "an unknown address looks like a wrong password");
+    assert_eq!(
+        (unknown.status, unknown.body),
+        (known.status, known.body),
+        "an unknown address looks like a wrong password"
+    );
     Client::sign_in(program.url(), "other@example.org").await;
 }
 

@@ -73,10 +73,8 @@ async fn an_upload_that_is_cut_short_leaves_nothing() {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&body.as_bytes()[..body.len() / 2]).await.unwrap();
-    eventually("the body is arriving", || async {
-        (program.metric("stance_uploads_open").await > 0.0).then_some(())
-    })
-    .await;
+    eventually("the body is arriving", || async { (program.metric("stance_uploads_open").await > 0.0).then_some(()) })
+        .await;
     drop(stream);
     eventually("it is given up", || async {
         (program.metric("stance_uploads_open").await == 0.0 && program.objects().is_empty()).then_some(())
@@ -96,7 +94,8 @@ async fn an_upload_that_stalls_is_given_up() {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = vec![0; 4_096];
-    let read = tokio::time::timeout(std::time::Duration::from_secs(20), stream.read(&mut answer)).await.unwrap().unwrap();
+    let read =
+        tokio::time::timeout(std::time::Duration::from_secs(20), stream.read(&mut answer)).await.unwrap().unwrap();
     let answer = String::from_utf8_lossy(&answer[..read]);
     assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("upload_stalled"), "{answer}");
 }

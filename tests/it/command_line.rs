@@ -39,7 +39,9 @@ fn the_configuration_is_printed_with_what_the_environment_says() {
 #[test]
 fn every_command_has_help() {
     let program = Program::stopped(&[]);
-    for command in [&["--help"][..], &["serve", "--help"], &["import", "--help"], &["admin", "create-account", "--help"]] {
+    for command in
+        [&["--help"][..], &["serve", "--help"], &["import", "--help"], &["admin", "create-account", "--help"]]
+    {
         let (well, text) = program.run(command, "");
         assert!(well && text.contains("Usage"), "{text}");
     }
@@ -64,8 +66,7 @@ async fn a_folder_is_imported_and_can_be_imported_again() {
         std::fs::write(inside.join(format!("{n}.json")), document.to_string()).unwrap();
     }
     let path = folder.path().to_str().unwrap();
-    let arguments =
-        ["import", "--url", program.url(), "--email", CLINIC.0, "--create-patients-for", CLINIC.1, path];
+    let arguments = ["import", "--url", program.url(), "--email", CLINIC.0, "--create-patients-for", CLINIC.1, path];
     let (well, text) = program.run(&arguments, PASSWORD);
     assert!(well && text.contains("accepted") && text.contains("12"), "{text}");
     let (well, text) = program.run(&arguments, PASSWORD);

@@ -30,7 +30,8 @@ async fn a_care_provider_makes_finds_and_reads_a_patient() {
     let query = "query Q { getPatientsForCareprovider(care_provider_id: \"clinic-1\") { patient_id first_name } }";
     let found = clinic.data(query, json!({ "patient_id": "p-1" })).await;
     assert_eq!(found["getPatientsForCareprovider"], json!([{ "patient_id": "p-1", "first_name": "Ann" }]));
-    let consent = "mutation { recordConsentDate(patient_id: \"p-1\", date: \"2023-03-09 01:02:03\") { privacy_consent_date } }";
+    let consent =
+        "mutation { recordConsentDate(patient_id: \"p-1\", date: \"2023-03-09 01:02:03\") { privacy_consent_date } }";
     let consent = clinic.data(consent, Value::Null).await;
     assert!(consent["recordConsentDate"]["privacy_consent_date"].as_str().unwrap().starts_with("2023-03-09"));
 }

@@ -13,5 +13,5 @@ mod killing;
 mod malformed;
 mod panics;
 mod real_data;
-mod uploads;
 mod training;
+mod uploads;

@@ -23,7 +23,14 @@ fn set(name: &'static str, key: &'static str, value: Value, code: &'static str, 
 }
 
 /// A rule broken by one sample.
-fn sample(name: &'static str, key: &'static str, index: usize, value: Value, code: &'static str, at: &'static str) -> Case {
+fn sample(
+    name: &'static str,
+    key: &'static str,
+    index: usize,
+    value: Value,
+    code: &'static str,
+    at: &'static str,
+) -> Case {
     let mut document = document(PATIENT, Uuid::new_v4());
     document[key][index] = value;
     Case { name, body: document.to_string().into(), headers: &[], status: 422, code, pointer: Some(at) }
@@ -33,11 +40,24 @@ fn sample(name: &'static str, key: &'static str, index: usize, value: Value, cod
 fn without(key: &'static str, pointer: &'static str) -> Case {
     let mut document = document(PATIENT, Uuid::new_v4());
     document.as_object_mut().unwrap().remove(key);
-    Case { name: key, body: document.to_string().into(), headers: &[], status: 422, code: "missing_key", pointer: Some(pointer) }
+    Case {
+        name: key,
+        body: document.to_string().into(),
+        headers: &[],
+        status: 422,
+        code: "missing_key",
+        pointer: Some(pointer),
+    }
 }
 
 /// The text of a document, changed.
-fn text(name: &'static str, status: u16, code: &'static str, at: Option<&'static str>, change: impl Fn(String) -> String) -> Case {
+fn text(
+    name: &'static str,
+    status: u16,
+    code: &'static str,
+    at: Option<&'static str>,
+    change: impl Fn(String) -> String,
+) -> Case {
     let body = change(document(PATIENT, Uuid::new_v4()).to_string()).into();
     Case { name, body, headers: &[], status, code, pointer: at }
 }
@@ -108,7 +128,13 @@ fn cases() -> Vec<Case> {
         set("an empty movement", "movement", json!(""), "movement_invalid", "/movement"),
         set("a slash in a movement", "movement", json!("a/../b"), "movement_invalid", "/movement"),
         set("no UUID", "testID", json!("recording-1"), "test_id_invalid", "/testID"),
-        set("a UUID in braces", "testID", json!("{f97e3b64-5b41-4dd8-aa64-c4530cdc0ac2}"), "test_id_invalid", "/testID"),
+        set(
+            "a UUID in braces",
+            "testID",
+            json!("{f97e3b64-5b41-4dd8-aa64-c4530cdc0ac2}"),
+            "test_id_invalid",
+            "/testID",
+        ),
         set("no day", "start_date", json!("yesterday"), "start_date_invalid", "/start_date"),
         set("the thirtieth of February", "start_date", json!("2026-2-30"), "start_date_invalid", "/start_date"),
         set("a day of another order", "start_date", json!("31-1-2026"), "start_date_invalid", "/start_date"),
@@ -129,7 +155,9 @@ fn cases() -> Vec<Case> {
         sample("a nested sample", "gy", 7, json!([1, 2]), "sample_not_a_number", "/gy/7"),
         sample("true as a sample", "my", 1, json!(true), "sample_not_a_number", "/my/1"),
         text("NaN", 422, "sample_not_finite", Some("/gx/0"), |text| text.replace("\"gx\":[", "\"gx\":[NaN,")),
-        text("Infinity", 422, "sample_not_finite", Some("/gx/1"), |text| text.replace("\"gx\":[", "\"gx\":[1,-Infinity,")),
+        text("Infinity", 422, "sample_not_finite", Some("/gx/1"), |text| {
+            text.replace("\"gx\":[", "\"gx\":[1,-Infinity,")
+        }),
         text("1e999", 422, "sample_not_finite", Some("/mz/0"), |text| text.replace("\"mz\":[", "\"mz\":[1e999,")),
         Case {
             name: "somebody else",
@@ -155,7 +183,11 @@ async fn what_breaks_the_rules_is_refused_with_its_code_and_leaves_nothing() {
         assert_eq!(found, (case.status, case.code, case.pointer), "{}: {answer:?}", case.name);
         assert_eq!(answer.headers["content-type"], "application/problem+json", "{}", case.name);
         assert_eq!(answer.body["status"], case.status, "{}", case.name);
-        assert!(documents.contains(&format!("| {} | `{}` |", case.status, case.code)), "{} is not documented", case.code);
+        assert!(
+            documents.contains(&format!("| {} | `{}` |", case.status, case.code)),
+            "{} is not documented",
+            case.code
+        );
     }
     assert_eq!(program.objects(), [], "an object was left");
     for table in ["SELECT count(*) FROM recordings", "SELECT count(*) FROM test_events", "SELECT count(*) FROM jobs"] {

@@ -1,6 +1,6 @@
 //! The main job on real recordings.
 
-use crate::harness::{Program, shared_data};
+use crate::harness::{Program, eventually, shared_data};
 use futures_util::{StreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -59,16 +59,25 @@ async fn what_a_clinician_did_not_score_is_scored_better_than_by_the_persons_mea
     let Some(data) = shared_data() else { return };
     let rows = manifest(&fs::read_to_string(data.join("timed_up_and_go/manifest.csv")).unwrap());
     let patients: BTreeSet<_> = rows.iter().map(|row| row.patient.as_str()).collect();
-    let program = Program::start();
+    // One of the twelve people has eight training recordings, fewer than the default asks for.
+    let program = Program::start_with(&[("training.minimum", "8"), ("training.every", "2")]);
     let clinic = program.clinic_with(&patients.iter().copied().collect::<Vec<_>>()).await;
 
-    stream::iter(&rows)
-        .for_each_concurrent(8, |row| async {
-            let file = data.join(format!("timed_up_and_go/{}/{}.json", row.patient, row.id));
-            let answer = clinic.upload(fs::read(file).unwrap()).await;
-            assert_eq!(answer.status, 202, "{answer:?}");
-        })
-        .await;
+    let upload = async |training: bool| {
+        stream::iter(rows.iter().filter(|row| row.training == training))
+            .for_each_concurrent(8, |row| async {
+                let file = data.join(format!("timed_up_and_go/{}/{}.json", row.patient, row.id));
+                let answer = clinic.upload(fs::read(file).unwrap()).await;
+                assert_eq!(answer.status, 202, "{answer:?}");
+            })
+            .await;
+    };
+    upload(true).await;
+    eventually("everything is learned from", || async {
+        (program.count("SELECT count(*) FROM jobs").await == 0).then_some(())
+    })
+    .await;
+    upload(false).await;
 
     let mut means: BTreeMap<&str, (f64, f64)> = BTreeMap::new();
     for row in rows.iter().filter(|row| row.training) {
@@ -86,7 +95,11 @@ async fn what_a_clinician_did_not_score_is_scored_better_than_by_the_persons_mea
         baseline += (sum / count - row.score).abs();
         scored += 1.0;
     }
-    println!("mean absolute error over {scored} recordings: {:.2}, by the person's mean {:.2}", model / scored, baseline / scored);
+    println!(
+        "mean absolute error over {scored} recordings: {:.2}, by the person's mean {:.2}",
+        model / scored,
+        baseline / scored
+    );
     assert!(scored > 40.0);
     assert!(model <= MARGIN * baseline, "{model} is not at most {MARGIN} of {baseline}");
 }

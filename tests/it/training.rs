@@ -52,7 +52,10 @@ async fn ten_scored_recordings_sent_while_the_process_is_killed_train_one_model(
 
 async fn one_model_is_trained(program: &Program) {
     eventually("a model", || async { (program.count("SELECT count(*) FROM models").await > 0).then_some(()) }).await;
-    eventually("nothing left to do", || async { (program.count("SELECT count(*) FROM jobs").await == 0).then_some(()) }).await;
+    eventually("nothing left to do", || async {
+        (program.count("SELECT count(*) FROM jobs").await == 0).then_some(())
+    })
+    .await;
     assert_eq!(program.count("SELECT count(*) FROM models").await, 1);
     assert_eq!(program.count("SELECT recordings FROM training_counts").await, 10);
     assert_eq!(program.count("SELECT count(DISTINCT training_ordinal) FROM recordings").await, 10);
@@ -83,10 +86,8 @@ async fn the_backlog_is_scored_when_the_first_model_arrives_and_a_new_one_takes_
     for document in scored(10) {
         clinic.upload(document.to_string()).await;
     }
-    eventually("a second model", || async {
-        (program.count("SELECT count(*) FROM models").await == 2).then_some(())
-    })
-    .await;
+    eventually("a second model", || async { (program.count("SELECT count(*) FROM models").await == 2).then_some(()) })
+        .await;
     let answer = clinic.upload_and_wait(recording(PATIENT, Uuid::new_v4(), 0.6, None, 300).to_string()).await;
     assert_eq!(answer.recording_status(), "scored");
     assert_ne!(answer.body["score"]["model_version"].as_str().unwrap(), first_version);

@@ -24,7 +24,9 @@ async fn an_upload_is_acknowledged_with_its_status_document() {
     let rate = settled.body["sampling_rate_hz"].as_f64().unwrap();
     assert!((rate - 100.0).abs() < 0.5, "{rate}");
     assert!(settled.body["updated_at"].as_str() >= settled.body["received_at"].as_str());
-    let raw = format!("recording_data/patientID={PATIENT}/movement=sit-to-stand/year=2026/month=1/day=31/test_event_id={id}.json");
+    let raw = format!(
+        "recording_data/patientID={PATIENT}/movement=sit-to-stand/year=2026/month=1/day=31/test_event_id={id}.json"
+    );
     assert!(program.objects().iter().any(|(key, _)| *key == raw), "{:?}", program.objects());
 }
 

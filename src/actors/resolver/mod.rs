@@ -87,7 +87,9 @@ async fn authorize<O: Operation>(deps: &ResolverDeps, caller: &Caller, operation
         Decision::Forbidden => return Err(ServiceError::Forbidden),
         Decision::Absent => false,
         Decision::AllowedIfLinked => match (&caller.role, &access) {
-            (Role::CareProvider(provider), Access::Patient(patient)) => deps.database.is_linked(provider, patient).await?,
+            (Role::CareProvider(provider), Access::Patient(patient)) => {
+                deps.database.is_linked(provider, patient).await?
+            }
             (Role::Patient(_) | Role::CareProvider(_) | Role::Admin, _) => false,
         },
     };

@@ -18,8 +18,11 @@ pub trait Operation: Send + Sync + 'static {
     fn access(&self, deps: &ResolverDeps) -> impl Future<Output = Result<Access, ServiceError>> + Send;
 
     /// Does it, for a caller who may.
-    fn run(self, deps: &ResolverDeps, caller: &Caller)
-    -> impl Future<Output = Result<Self::Answer, ServiceError>> + Send;
+    fn run(
+        self,
+        deps: &ResolverDeps,
+        caller: &Caller,
+    ) -> impl Future<Output = Result<Self::Answer, ServiceError>> + Send;
 }
 
 /// Asks for an operation.

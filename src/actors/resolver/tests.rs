@@ -30,13 +30,8 @@ async fn what_a_caller_may_not_see_is_told_like_what_is_not_there() {
     let provider = Role::CareProvider(clinic.clone());
     let care_provider = crate::storage::database::CareProvider { id: clinic.clone(), email: None };
     run(&deps, &Role::Admin, CreateCareProvider { care_provider }).await.ok().unwrap();
-    let patient = Patient {
-        id: patient_id("there"),
-        email: None,
-        first_name: None,
-        last_name: None,
-        privacy_consent_date: None,
-    };
+    let patient =
+        Patient { id: patient_id("there"), email: None, first_name: None, last_name: None, privacy_consent_date: None };
     run(&deps, &provider, CreatePatient { patient }).await.ok().unwrap();
 
     let mut answers = Vec::new();

@@ -63,7 +63,10 @@ impl Attempt {
     fn new(email: &str, peer: Option<IpAddr>) -> Self {
         let address = peer.map_or_else(|| "unknown".to_owned(), |peer| network(peer).to_string());
         let address_key = *blake3::hash(format!("address\n{address}").as_bytes()).as_bytes();
-        Self { account: *blake3::hash(format!("account\n{address}\n{email}").as_bytes()).as_bytes(), address: address_key }
+        Self {
+            account: *blake3::hash(format!("account\n{address}\n{email}").as_bytes()).as_bytes(),
+            address: address_key,
+        }
     }
 }
 

@@ -228,7 +228,8 @@ mod tests {
         assert_eq!(keys.verify(&keys.sign(&other_issuer).unwrap(), now()), None);
         let admin = Claims { user_type: "admin".into(), ..claims() };
         let (token, changed) = (keys.sign(&claims()).unwrap(), keys.sign(&admin).unwrap());
-        let mixed: Vec<_> = [&changed, &changed, &token].iter().enumerate().filter_map(|(i, t)| t.split('.').nth(i)).collect();
+        let mixed: Vec<_> =
+            [&changed, &changed, &token].iter().enumerate().filter_map(|(i, t)| t.split('.').nth(i)).collect();
         assert_eq!(keys.verify(&mixed.join("."), now()), None);
         let anonymous = jsonwebtoken::encode(&Header::new(Algorithm::EdDSA), &claims(), &keys.signing).unwrap();
         assert_eq!(keys.verify(&anonymous, now()), None);

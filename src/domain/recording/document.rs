@@ -66,7 +66,15 @@ pub fn parse(raw: Bytes) -> Result<Recording, Refusal> {
         return Err(Refusal::key("no_samples", "ts", "the recording has no samples"));
     }
     let values = [
-        document.ax, document.ay, document.az, document.gx, document.gy, document.gz, document.mx, document.my, document.mz,
+        document.ax,
+        document.ay,
+        document.az,
+        document.gx,
+        document.gy,
+        document.gz,
+        document.mx,
+        document.my,
+        document.mz,
     ];
     let mut axes: [Vec<f64>; 9] = Default::default();
     let mut texts: [ColumnText; 10] = std::array::from_fn(|_| ColumnText::Document(0..0));
@@ -171,17 +179,13 @@ fn byte_offset(text: &str, line: usize, column: usize) -> usize {
 /// `NaN` and `Infinity`, which some JSON writers produce, near where the reader stopped: the axis and the sample.
 fn not_finite_literal(text: &str, offset: usize) -> Option<(&'static str, usize)> {
     let start = offset.saturating_sub(3);
-    let window = text.as_bytes().get(start..(offset + 9).min(text.len()))?;
-    let lower = window.to_ascii_lowercase();
-    if !["nan", "inf"].iter().any(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some()) {
-        return None;
-    }
-    let before = text.get(..start)?;
-    let open = before.rfind('[')?;
-    let name = before.get(..open)?.trim_ascii_end().strip_suffix(':')?.trim_ascii_end().strip_suffix('"')?;
+    let window = text.as_bytes().get(start..(offset + 9).min(text.len()))?.to_ascii_lowercase();
+    let word = ["nan", "inf"].iter().filter_map(|word| memchr::memmem::find(&window, word.as_bytes())).min()?;
+    let before = text.get(..start + word)?;
+    let (name, elements) = before.rsplit_once('[')?;
+    let name = name.trim_ascii_end().strip_suffix(':')?.trim_ascii_end().strip_suffix('"')?;
     let key = AXES.into_iter().find(|key| name.ends_with(&format!("\"{key}")))?;
-    let word = open + 1 + text.get(open + 1..)?.to_ascii_lowercase().find(['n', 'i'])?;
-    Some((key, text.get(open..word)?.matches(',').count()))
+    Some((key, elements.matches(',').count()))
 }
 
 #[cfg(test)]

@@ -48,7 +48,10 @@ fn literals_that_are_no_json_are_named_with_their_sample() {
         assert_eq!(refused(&text.replace("\"az\":[1,2]", &format!("\"az\":[{literal},2]"))), at("0"));
         assert_eq!(refused(&text.replace("\"az\":[1,2]", &format!("\"az\": [1, {literal}]"))), at("1"));
     }
-    assert_eq!(refused(&text.replace("\"az\":[1,2]", "\"az\":[1,1e999]")), ("sample_not_finite".into(), Some("/az/1".into())));
+    assert_eq!(
+        refused(&text.replace("\"az\":[1,2]", "\"az\":[1,1e999]")),
+        ("sample_not_finite".into(), Some("/az/1".into()))
+    );
 }
 
 #[test]

@@ -52,7 +52,12 @@ pub fn assess(recording: &Recording) -> Quality {
         jitter_seconds: variance.sqrt() * 1e-6,
         non_monotonic,
         #[expect(clippy::float_cmp, reason = "constant means the very same value")]
-        constant_axes: AXES.into_iter().zip(ranges).filter(|(_, (low, high))| low == high).map(|(axis, _)| axis).collect(),
+        constant_axes: AXES
+            .into_iter()
+            .zip(ranges)
+            .filter(|(_, (low, high))| low == high)
+            .map(|(axis, _)| axis)
+            .collect(),
         ranges,
     }
 }

@@ -195,9 +195,10 @@ impl Database {
     /// When the database cannot.
     pub async fn release_all_leases(&self) -> Result<u64> {
         let mut transaction = self.begin().await?;
-        let released = sqlx::query("UPDATE jobs SET state = 'ready', owner = NULL, fence = fence + 1 WHERE state = 'leased'")
-            .execute(transaction.conn())
-            .await?;
+        let released =
+            sqlx::query("UPDATE jobs SET state = 'ready', owner = NULL, fence = fence + 1 WHERE state = 'leased'")
+                .execute(transaction.conn())
+                .await?;
         transaction.commit().await?;
         Ok(released.rows_affected())
     }
@@ -258,9 +259,11 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn queue_depths(&self) -> Result<Vec<QueueDepth>> {
-        let rows = sqlx::query("SELECT kind, state, count(*) AS jobs, min(enqueued_at) AS oldest FROM jobs GROUP BY kind, state")
-            .fetch_all(&self.readers)
-            .await?;
+        let rows = sqlx::query(
+            "SELECT kind, state, count(*) AS jobs, min(enqueued_at) AS oldest FROM jobs GROUP BY kind, state",
+        )
+        .fetch_all(&self.readers)
+        .await?;
         rows.iter()
             .map(|row| {
                 Ok(QueueDepth {

@@ -193,7 +193,8 @@ fn read_care_provider_id(row: &SqliteRow) -> Result<CareProviderId> {
 
 fn read_patient(row: &SqliteRow) -> Result<Patient> {
     Ok(Patient {
-        id: PatientId::new(row.try_get::<String, _>("patient_id")?).map_err(|_| DatabaseError::Corrupt("patient id"))?,
+        id: PatientId::new(row.try_get::<String, _>("patient_id")?)
+            .map_err(|_| DatabaseError::Corrupt("patient id"))?,
         email: row.try_get("email")?,
         first_name: row.try_get("first_name")?,
         last_name: row.try_get("last_name")?,

@@ -331,7 +331,11 @@ impl Database {
             .await?;
         rows.iter()
             .map(|row| {
-                Ok(AxisRange { axis: row.try_get("axis")?, lowest: row.try_get("lowest")?, highest: row.try_get("highest")? })
+                Ok(AxisRange {
+                    axis: row.try_get("axis")?,
+                    lowest: row.try_get("lowest")?,
+                    highest: row.try_get("highest")?,
+                })
             })
             .collect()
     }

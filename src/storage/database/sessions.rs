@@ -161,9 +161,10 @@ impl Database {
         .bind(micros(now))
         .execute(transaction.conn())
         .await?;
-        let keys = sqlx::query_as("SELECT key_id, private_key FROM signing_keys ORDER BY created_at DESC, key_id LIMIT 64")
-            .fetch_all(transaction.conn())
-            .await?;
+        let keys =
+            sqlx::query_as("SELECT key_id, private_key FROM signing_keys ORDER BY created_at DESC, key_id LIMIT 64")
+                .fetch_all(transaction.conn())
+                .await?;
         transaction.commit().await?;
         Ok(keys)
     }

@@ -3,11 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
+use crate::domain::ids::ModelVersion;
 use crate::domain::ids::{Movement, PatientId, TestEventId};
 use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::{Day, Quality};
 use crate::domain::score::{Failure, RecordingStatus, Score};
-use crate::domain::ids::ModelVersion;
 use crate::storage::objects::Digest;
 use chrono::TimeDelta;
 
@@ -17,7 +17,13 @@ async fn database() -> (Database, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open(&folder.path().join("stance.db"), 2, Duration::from_secs(5)).await.unwrap();
     for patient in ["p-1", "p-2"] {
-        let patient = Patient { id: PatientId::new(patient).unwrap(), email: None, first_name: None, last_name: None, privacy_consent_date: None };
+        let patient = Patient {
+            id: PatientId::new(patient).unwrap(),
+            email: None,
+            first_name: None,
+            last_name: None,
+            privacy_consent_date: None,
+        };
         database.create_patient(&patient, now()).await.unwrap();
     }
     (database, folder)

@@ -51,7 +51,9 @@ pub fn to_parquet(recording: &Recording) -> Result<Vec<u8>, LakeError> {
     let times = recording.timestamps();
     let ts = TimestampMicrosecondArray::from_iter_values(times.iter().map(|t| t.utc_micros)).with_timezone("UTC");
     let mut columns: Vec<ArrayRef> = vec![Arc::new(ts)];
-    columns.extend(recording.axes().iter().map(|axis| Arc::new(Float64Array::from_iter_values(axis.iter().copied())) as ArrayRef));
+    columns.extend(
+        recording.axes().iter().map(|axis| Arc::new(Float64Array::from_iter_values(axis.iter().copied())) as ArrayRef),
+    );
     columns.push(Arc::new(Int16Array::from_iter(times.iter().map(|t| t.offset_minutes))));
     let batch = RecordBatch::try_new(SCHEMA.clone(), columns)?;
     let mut file = Vec::with_capacity(recording.raw().len() / 3);

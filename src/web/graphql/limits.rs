@@ -22,7 +22,9 @@ pub(super) fn check(document: &str) -> Result<(), String> {
         in_word = word;
         match byte {
             b'"' => rest = after_string(after),
-            b'#' => rest = after.iter().position(|byte| *byte == b'\n').and_then(|end| after.get(end..)).unwrap_or_default(),
+            b'#' => {
+                rest = after.iter().position(|byte| *byte == b'\n').and_then(|end| after.get(end..)).unwrap_or_default()
+            }
             b'{' | b'[' | b'(' => depth += 1,
             b'}' | b']' | b')' => depth = depth.saturating_sub(1),
             _ => {}

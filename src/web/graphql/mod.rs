@@ -79,3 +79,6 @@ async fn query_page(services: web::Data<Services>) -> Result<HttpResponse, Probl
         .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .body(include_str!("page.html")))
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,9 @@ pub(super) fn parse(text: &str) -> Option<DateTime<Utc>> {
         .ok()
         .or_else(|| with_offset.iter().find_map(|format| DateTime::parse_from_str(text, format).ok()))
         .map(|time| time.with_timezone(&Utc))
-        .or_else(|| without.iter().find_map(|format| Some(NaiveDateTime::parse_from_str(text, format).ok()?.and_utc())))?;
+        .or_else(|| {
+            without.iter().find_map(|format| Some(NaiveDateTime::parse_from_str(text, format).ok()?.and_utc()))
+        })?;
     (1..=9_999).contains(&time.year()).then_some(time)
 }
 
@@ -55,7 +57,15 @@ mod tests {
 
     #[test]
     fn anything_else_is_no_time() {
-        for text in ["", "now", "2023-03-09", "2023-02-30 01:02:03", "2023-03-09 25:00:00", "1678323723", "99999-01-01 00:00:00"] {
+        for text in [
+            "",
+            "now",
+            "2023-03-09",
+            "2023-02-30 01:02:03",
+            "2023-03-09 25:00:00",
+            "1678323723",
+            "99999-01-01 00:00:00",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
         assert_eq!(parse(&format!("2023-03-09 01:02:03.{}", "0".repeat(100))), None);

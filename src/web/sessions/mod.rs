@@ -37,9 +37,9 @@ async fn sign_up(
     };
     fields.finish()?;
     let made = services.session_auth.ask(ask).await.map_err(ServiceError::from)??;
-    Ok(HttpResponse::Created()
-        .insert_header((header::CACHE_CONTROL, "no-store"))
-        .json(json!({ "account_id": made.account.to_string(), "role": "patient", "patient_id": made.patient.as_str() })))
+    Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(
+        json!({ "account_id": made.account.to_string(), "role": "patient", "patient_id": made.patient.as_str() }),
+    ))
 }
 
 async fn sign_in(

@@ -33,7 +33,8 @@ pub(super) async fn receive(
 ) -> Result<Staged, ServiceError> {
     check_type(request)?;
     let limit = services.uploads.max_bytes;
-    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let length =
+        request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > limit) {
         return Err(Refusal::too_large(limit).into());
     }
@@ -103,7 +104,9 @@ fn decode(request: &HttpRequest, payload: Payload) -> Result<Source, Refusal> {
             Box::pin(decoder)
         }
         Some("br") => Box::pin(BrotliDecoder::new(raw)),
-        Some(_) => return Err(Refusal::unsupported("unsupported_encoding", "Content-Encoding must be gzip, zstd or br")),
+        Some(_) => {
+            return Err(Refusal::unsupported("unsupported_encoding", "Content-Encoding must be gzip, zstd or br"));
+        }
     })
 }
 

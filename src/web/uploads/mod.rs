@@ -43,7 +43,8 @@ async fn upload(
             settled = state.status.is_settled();
         }
     }
-    let mut response = if replayed || (wait.is_some() && settled) { HttpResponse::Ok() } else { HttpResponse::Accepted() };
+    let mut response =
+        if replayed || (wait.is_some() && settled) { HttpResponse::Ok() } else { HttpResponse::Accepted() };
     if wait.is_some() {
         response.insert_header(("Preference-Applied", "wait"));
     }

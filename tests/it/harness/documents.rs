@@ -14,7 +14,10 @@ pub(crate) fn recording(patient: &str, id: Uuid, quality: f64, score: Option<f64
     let times: Vec<f64> = (0..samples).map(|sample| f64::from(sample) * 0.01).collect();
     let wave = |axis: f64, size: f64| -> Vec<f64> {
         let speed = (0.5 + quality) * std::f64::consts::TAU;
-        times.iter().map(|t| axis + size * (0.5 + quality) * (speed * t + axis).sin() + 0.01 * (97.0 * t + axis).cos()).collect()
+        times
+            .iter()
+            .map(|t| axis + size * (0.5 + quality) * (speed * t + axis).sin() + 0.01 * (97.0 * t + axis).cos())
+            .collect()
     };
     let ts: Vec<String> =
         times.iter().map(|t| format!("2026-01-31 12:{:02}:{:09.6} +01:00", (t / 60.0) as u32, t % 60.0)).collect();

@@ -3,7 +3,7 @@
 mod client;
 mod documents;
 
-pub(crate) use client::{Answer, Client};
+pub(crate) use client::Client;
 pub(crate) use documents::{document, recording, shared_data};
 
 use std::fmt::Write as _;

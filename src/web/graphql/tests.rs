@@ -1,0 +1,150 @@
+use super::*;
+use crate::actors::metrics::Metrics;
+use crate::actors::resolver::{Resolver, ResolverDeps};
+use crate::actors::supervision::{SupervisionPolicy, Supervisor};
+use crate::domain::access::{Caller, Role};
+use crate::domain::clock::SystemClock;
+use crate::domain::entropy::Entropy;
+use crate::domain::ids::{AccountId, SessionId};
+use crate::storage::database::Database;
+use std::sync::Arc;
+use std::time::Duration;
+
+struct Bench {
+    context: Context,
+    supervisor: Supervisor,
+    _folder: tempfile::TempDir,
+}
+
+impl Bench {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let second = Duration::from_secs(1);
+        let database = Database::open(&folder.path().join("rows.db"), 2, 5 * second).await.unwrap();
+        let deps = ResolverDeps::new(database, Arc::new(SystemClock), 8, 5 * second);
+        let policy = SupervisionPolicy {
+            mailbox: 64,
+            ask_timeout: 10 * second,
+            probe_every: second,
+            stuck_after: 5 * second,
+            backoff_first: second,
+            backoff_cap: second,
+        };
+        let (resolver, supervisor) =
+            Supervisor::start(&policy, &Metrics::new(), &Entropy::from_seed(1), move || Resolver::new(deps.clone()));
+        let (account, session) = (AccountId::from(uuid::Uuid::nil()), SessionId::from(uuid::Uuid::nil()));
+        let context = Context { resolver, caller: Caller { account, session, role: Role::Admin } };
+        Self { context, supervisor, _folder: folder }
+    }
+
+    async fn ask(&self, query: &str, variables: Value) -> Value {
+        let variables = InputValue::deserialize(variables).unwrap();
+        let request: GraphQLRequest = GraphQLRequest::new(query.into(), None, Some(variables));
+        let response = request.execute(&schema(), &self.context).await;
+        let mut document = serde_json::to_value(&response).unwrap();
+        give_codes(&mut document);
+        document
+    }
+}
+
+/// A type in the schema language.
+fn shown(of: &Value) -> String {
+    match of["kind"].as_str() {
+        Some("NON_NULL") => format!("{}!", shown(&of["ofType"])),
+        Some("LIST") => format!("[{}]", shown(&of["ofType"])),
+        _ => of["name"].as_str().unwrap().to_owned(),
+    }
+}
+
+#[actix_web::test]
+async fn operations_have_the_signatures_of_the_contract() {
+    let bench = Bench::new().await;
+    let query = "{ __schema { queryType { ...F } mutationType { ...F } } }
+        fragment F on __Type { fields { name type { ...T } args { name type { ...T } } } }
+        fragment T on __Type { kind name ofType { kind name ofType { kind name } } }";
+    let schema = bench.ask(query, json!({})).await;
+    let mut signatures = Vec::new();
+    for root in ["queryType", "mutationType"] {
+        for field in schema["data"]["__schema"][root]["fields"].as_array().unwrap() {
+            let arguments: Vec<_> = field["args"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|a| format!("{}: {}", a["name"].as_str().unwrap(), shown(&a["type"])))
+                .collect();
+            signatures.push(format!(
+                "{}({}): {}",
+                field["name"].as_str().unwrap(),
+                arguments.join(", "),
+                shown(&field["type"])
+            ));
+        }
+    }
+    for expected in [
+        "getPatientById(patient_id: String!): Patient",
+        "getCareproviderById(care_provider_id: String!): CareProvider",
+        "getPatientsForCareprovider(care_provider_id: String!): [Patient]",
+        "getTestEvents(patient_id: String!, test_type: String, from_time: String, to_time: String, sort: SortDirection, count: Int): [TestEvent]",
+        "getTestEventById(test_event_id: String!, patient_id: String!): TestEvent",
+        "getAllAvailableTests(): [Test]",
+        "createPatient(patient_id: String!, email: String, first_name: String, last_name: String): Patient",
+        "createCareProvider(care_provider_id: String!, email: String!): CareProvider",
+        "addPatientToCareProvider(care_provider_id: String!, patient_id: String!): PatientCareprovider",
+        "recordConsentDate(patient_id: String!, date: String!): Patient",
+        "putTestResult(test_event_id: String!, patient_id: String!, test_type: String!, doctor_score: Int, start_time: String!, end_time: String!, notes: String): TestEvent",
+        "addTestType(test_type: String!, instructions: String, duration_in_seconds: Int): Test",
+    ] {
+        assert!(signatures.iter().any(|signature| signature == expected), "{expected}\n{signatures:#?}");
+    }
+    assert!(bench.supervisor.stop(Duration::from_secs(5)).await);
+}
+
+#[actix_web::test]
+async fn events_are_put_and_listed_and_undeclared_variables_are_ignored() {
+    let bench = Bench::new().await;
+    let made = bench
+        .ask(
+            "mutation($p: String!) { createPatient(patient_id: $p) { patient_id email } }",
+            json!({ "p": "p", "patient_id": "x" }),
+        )
+        .await;
+    assert_eq!(made, json!({ "data": { "createPatient": { "patient_id": "p", "email": null } } }));
+    let again = bench.ask("mutation { createPatient(patient_id: \"p\") { patient_id } }", json!({})).await;
+    assert_eq!(again["errors"][0]["extensions"]["code"], "patient_id_taken");
+
+    let put = "mutation($id: String!, $s: String!, $d: Int) { putTestResult(test_event_id: $id, patient_id: \"p\",
+        test_type: \"sit-to-stand\", start_time: $s, end_time: \"2024-01-01 00:00:00\", doctor_score: $d)
+        { test_event_id start_time doctor_score balance_score } }";
+    let first = "f97e3b64-5b41-4dd8-aa64-c4530cdc0ac2";
+    let second = "b645d217-f1f8-4798-bf1f-eb83d92cd7c3";
+    for (id, start, score) in [
+        (first, "2023-03-09 13:02:03-07", Some(50)),
+        (second, "2023-03-08 01:02:03", None),
+        (first, "2023-03-09 13:02:03-07", None),
+    ] {
+        let answer = bench.ask(put, json!({ "id": id, "s": start, "d": score })).await;
+        assert!(answer.get("errors").is_none(), "{answer}");
+    }
+    let list = "query($f: String, $n: Int, $s: SortDirection) { getTestEvents(patient_id: \"p\", from_time: $f, count: $n, sort: $s) { test_event_id doctor_score start_time } }";
+    let newest = bench.ask(list, json!({ "n": 1, "s": "desc" })).await;
+    let event = json!({ "test_event_id": first, "doctor_score": 50, "start_time": "2023-03-09T20:02:03Z" });
+    assert_eq!(newest["data"]["getTestEvents"], json!([event]));
+    let all = bench.ask(list, json!({})).await;
+    assert_eq!(all["data"]["getTestEvents"].as_array().unwrap().len(), 2);
+    assert_eq!(all["data"]["getTestEvents"][0]["test_event_id"], second);
+    let late = bench.ask(list, json!({ "f": "2023-03-09" })).await;
+    assert_eq!(late["errors"][0]["extensions"]["code"], "invalid_argument");
+    let refused = bench.ask(put, json!({ "id": first, "s": "2023-03-08 01:02:03", "d": 101 })).await;
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "score_out_of_range");
+    assert!(refused["data"]["putTestResult"].is_null());
+    let absent = bench.ask("{ getPatientById(patient_id: \"q\") { patient_id } }", json!({})).await;
+    assert_eq!(absent["errors"][0]["message"], "there is no such patient");
+    assert_eq!(absent["errors"][0]["extensions"]["code"], "not_found");
+    let tests = bench.ask("{ getAllAvailableTests { test_type duration_in_seconds } }", json!({})).await;
+    assert_eq!(
+        tests["data"]["getAllAvailableTests"],
+        json!([{ "test_type": "sit-to-stand", "duration_in_seconds": 60 }])
+    );
+    let unknown = bench.ask("{ nothing }", json!({})).await;
+    assert_eq!(unknown["errors"][0]["extensions"]["code"], "invalid_document");
+}
