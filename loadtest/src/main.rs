@@ -1,1 +1,54 @@
-fn main() {}
+//! The command line of the load tester.
+
+use clap::{Parser, Subcommand};
+use stance_loadtest::{demo, generate, measure};
+use std::process::ExitCode;
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "stance-loadtest",
+    version,
+    about = "Makes realistic movement recordings, fills a demo clinic, and measures Stance"
+)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts the program and fills an empty data folder with a demo clinic.
+    Demo(demo::Options),
+    /// Writes made recordings as files.
+    Generate(generate::Options),
+    /// Starts the program in folders of its own and measures it.
+    Measure(measure::Options),
+}
+
+fn main() -> ExitCode {
+    let command = CommandLine::parse().command;
+    let result = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)
+        .and_then(|runtime| {
+            runtime.block_on(async {
+                match command {
+                    Command::Demo(options) => demo::run(options).await,
+                    Command::Generate(options) => generate::run(&options),
+                    Command::Measure(options) => measure::run(options).await,
+                }
+            })
+        });
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            #[expect(clippy::print_stderr, reason = "the command line's way to say what went wrong")]
+            {
+                eprintln!("stance-loadtest: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -83,7 +83,8 @@ impl ConverterDeps {
             self.write_parquet(&row, recording.clone()),
             self.compute.run(move || describe(&recording)),
         );
-        (csv?, parquet?);
+        csv?;
+        parquet?;
         let conversion = numbers??;
         self.database.finish_conversion(job.fence, row.id, &conversion, self.rule, self.clock.now()).await?;
         self.ledger.wake();

@@ -129,7 +129,7 @@ impl Desk {
                 ObjectError::Corrupt => {
                     JobError::dead("model_corrupt", "the model's artifact is not the one that was kept")
                 }
-                other => other.into(),
+                ObjectError::Exists | ObjectError::NotFound | ObjectError::NoSpace | ObjectError::Io(_) => error.into(),
             })?;
             artifact::unpack(&bytes).map_err(|error| JobError::dead("model_unusable", &error.to_string()))
         });

@@ -8,7 +8,7 @@ use crate::domain::entropy::Entropy;
 use crate::domain::ids::{CareProviderId, PatientId};
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand, ValueEnum};
-use std::io::{IsTerminal, Read, Write};
+use std::io::Write;
 use std::path::Path;
 
 #[derive(Debug, Args)]
@@ -54,7 +54,7 @@ pub(super) fn run(file: Option<&Path>, options: Options) -> anyhow::Result<()> {
     let config = Config::load(file, &[])?;
     let entropy = Entropy::from_system();
     let role = role(&new, &entropy)?;
-    let password = read_password()?;
+    let password = super::password::read()?;
     let name = role.name();
     actix_web::rt::System::new().block_on(async {
         let database = super::open::database(&config).await?;
@@ -80,17 +80,4 @@ fn role(new: &NewAccount, entropy: &Entropy) -> anyhow::Result<Role> {
             bail!("--patient-id goes with a patient's account, --care-provider-id with a care provider's")
         }
     })
-}
-
-/// From standard input: the first line, or asked for without echo on a terminal.
-fn read_password() -> anyhow::Result<String> {
-    if std::io::stdin().is_terminal() {
-        return Ok(rpassword::prompt_password("Password: ")?);
-    }
-    let mut text = String::new();
-    std::io::stdin()
-        .take(4_096)
-        .read_to_string(&mut text)
-        .context("the password could not be read from standard input")?;
-    Ok(text.lines().next().unwrap_or_default().to_owned())
 }

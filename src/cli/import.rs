@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::{Client, StatusCode, Url};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -93,11 +93,7 @@ impl Server {
         let client =
             Client::builder().connect_timeout(Duration::from_secs(5)).timeout(Duration::from_secs(120)).build()?;
         let sign_in = match (&options.email, &options.token) {
-            (Some(email), _) => {
-                let mut password = String::new();
-                std::io::stdin().take(4_096).read_to_string(&mut password).context("password from standard input")?;
-                Some((email.clone(), password.lines().next().unwrap_or_default().to_owned()))
-            }
+            (Some(email), _) => Some((email.clone(), super::password::read()?)),
             (None, Some(_)) => None,
             (None, None) => bail!("an account (--email) or a token (--token) is needed"),
         };

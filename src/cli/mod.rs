@@ -5,6 +5,7 @@ mod config;
 mod import;
 mod migrate;
 mod open;
+mod password;
 mod serve;
 
 use clap::{Parser, Subcommand};

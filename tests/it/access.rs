@@ -1,8 +1,7 @@
 //! Who may do what: every operation, as every role.
 
-use crate::harness::{Client, Program, document};
+use crate::harness::{Client, Program, document, fresh_id};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 /// What an operation is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +98,7 @@ async fn callers(program: &Program) -> [Client; 6] {
 }
 
 async fn verdict(caller: &Client, document: &str) -> (Verdict, Value) {
-    let document = document.replace("FRESH", &Uuid::new_v4().to_string());
+    let document = document.replace("FRESH", &fresh_id().to_string());
     let answer = caller.post_json("/graphql", &json!({ "query": document })).await;
     let verdict = match (answer.status, answer.body["errors"][0]["extensions"]["code"].as_str()) {
         (401, _) => SignIn,
@@ -134,19 +133,19 @@ async fn every_role_may_do_with_graphql_what_the_policy_says_and_nothing_else() 
 async fn every_role_may_send_and_read_the_recordings_that_the_policy_says() {
     let program = Program::start();
     let callers = callers(&program).await;
-    let known = Uuid::new_v4();
+    let known = fresh_id();
     assert_eq!(callers[2].upload(document("own", known).to_string()).await.status, 202);
     for (who, (caller, expected)) in callers.iter().zip([202, 404, 202, 404, 202, 401]).enumerate() {
-        let answer = caller.upload(document("own", Uuid::new_v4()).to_string()).await;
+        let answer = caller.upload(document("own", fresh_id()).to_string()).await;
         assert_eq!(answer.status, expected, "upload as caller {who}: {answer:?}");
         if expected == 404 {
-            let unknown = caller.upload(document("ghost", Uuid::new_v4()).to_string()).await;
+            let unknown = caller.upload(document("ghost", fresh_id()).to_string()).await;
             assert_eq!((unknown.status, &unknown.body), (404, &answer.body), "another's patient is like none");
         }
         let read = caller.status(&known.to_string()).await;
         assert_eq!(read.status, if expected == 202 { 200 } else { expected }, "status as caller {who}: {read:?}");
         if expected == 404 {
-            let unknown = caller.status(&Uuid::new_v4().to_string()).await;
+            let unknown = caller.status(&fresh_id().to_string()).await;
             assert_eq!((unknown.status, &unknown.body), (404, &read.body), "another's recording is like none");
         }
     }

@@ -1,8 +1,7 @@
 //! Accounts and sessions.
 
-use crate::harness::{CLINIC, Client, PASSWORD, Program, document};
+use crate::harness::{CLINIC, Client, PASSWORD, Program, document, fresh_id};
 use serde_json::json;
-use uuid::Uuid;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_patient_signs_up_signs_in_and_uploads_for_themselves() {
@@ -15,7 +14,7 @@ async fn a_patient_signs_up_signs_in_and_uploads_for_themselves() {
     assert_eq!(again.status, 409, "{again:?}");
     let ann = Client::sign_in(program.url(), "ann@example.org").await;
     let patient = made.body["patient_id"].as_str().unwrap();
-    let answer = ann.upload(document(patient, Uuid::new_v4()).to_string()).await;
+    let answer = ann.upload(document(patient, fresh_id()).to_string()).await;
     assert_eq!(answer.status, 202, "{answer:?}");
 }
 
@@ -94,7 +93,7 @@ async fn the_key_set_holds_public_keys_only_and_forged_tokens_open_nothing() {
         "..".to_owned(),
     ] {
         let forger = Client { token, ..clinic.clone() };
-        let answer = forger.get(&format!("/v1/recordings/{}", Uuid::new_v4())).await;
+        let answer = forger.get(&format!("/v1/recordings/{}", fresh_id())).await;
         assert_eq!((answer.status, answer.code()), (401, "unauthenticated"));
     }
 }

@@ -1,13 +1,13 @@
 //! Bodies: encodings, bombs, broken connections.
 
-use crate::harness::{Program, document, eventually};
+use crate::harness::{Program, document, eventually, fresh_id};
 use async_compression::tokio::bufread::{BrotliEncoder, GzipEncoder, ZstdEncoder};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use uuid::Uuid;
 
 const PATIENT: &str = "patient-1";
 
+#[expect(clippy::disallowed_methods, reason = "bounded by `take`")]
 async fn encode(encoding: &str, body: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::new();
     match encoding {
@@ -25,7 +25,7 @@ async fn compressed_bodies_are_kept_decoded() {
     let program = Program::start();
     let clinic = program.clinic_with(&[PATIENT]).await;
     for encoding in ["gzip", "zstd", "br"] {
-        let body = document(PATIENT, Uuid::new_v4()).to_string();
+        let body = document(PATIENT, fresh_id()).to_string();
         let encoded = encode(encoding, body.as_bytes()).await;
         let answer = clinic.upload_with(encoded.clone(), &[("content-encoding", encoding)]).await;
         assert_eq!(answer.status, 202, "{encoding}: {answer:?}");
@@ -64,7 +64,7 @@ async fn an_upload_that_is_cut_short_leaves_nothing() {
     let program = Program::start();
     let clinic = program.clinic_with(&[PATIENT]).await;
     let address = program.url().strip_prefix("http://").unwrap();
-    let body = document(PATIENT, Uuid::new_v4()).to_string().repeat(20);
+    let body = document(PATIENT, fresh_id()).to_string().repeat(20);
     let mut stream = TcpStream::connect(address).await.unwrap();
     let head = format!(
         "POST /v1/recordings HTTP/1.1\r\nhost: stance\r\nauthorization: Bearer {}\r\ncontent-length: {}\r\n\r\n",
@@ -111,7 +111,7 @@ async fn more_uploads_than_may_be_open_are_told_to_come_back() {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     eventually("it is open", || async { (program.metric("stance_uploads_open").await > 0.0).then_some(()) }).await;
-    let answer = clinic.upload(document(PATIENT, Uuid::new_v4()).to_string()).await;
+    let answer = clinic.upload(document(PATIENT, fresh_id()).to_string()).await;
     assert_eq!((answer.status, answer.code()), (503, "busy"));
     assert_eq!(answer.headers["retry-after"], "1");
 }

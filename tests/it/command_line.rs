@@ -1,7 +1,6 @@
 //! The command line, as an operator meets it.
 
-use crate::harness::{CLINIC, PASSWORD, Program, recording};
-use uuid::Uuid;
+use crate::harness::{CLINIC, PASSWORD, Program, fresh_id, recording};
 
 #[test]
 fn a_configuration_that_cannot_hold_stops_the_start_with_the_keys_name() {
@@ -62,7 +61,7 @@ async fn a_folder_is_imported_and_can_be_imported_again() {
     for n in 0..12 {
         let inside = folder.path().join(format!("p-{}", n % 3));
         std::fs::create_dir_all(&inside).unwrap();
-        let document = recording(&format!("p-{}", n % 3), Uuid::new_v4(), 0.5, None, 100);
+        let document = recording(&format!("p-{}", n % 3), fresh_id(), 0.5, None, 100);
         std::fs::write(inside.join(format!("{n}.json")), document.to_string()).unwrap();
     }
     let path = folder.path().to_str().unwrap();

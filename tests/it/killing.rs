@@ -1,6 +1,6 @@
 //! SIGKILL at random points, SIGTERM, and what is found afterwards.
 
-use crate::harness::{Program, eventually, recording};
+use crate::harness::{Program, eventually, fresh_id, recording};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::collections::BTreeMap;
@@ -114,7 +114,7 @@ async fn sigterm_finishes_what_is_under_way_and_loses_nothing() {
     let uploads: Vec<_> = (0..40)
         .map(|_| {
             let clinic = clinic.clone();
-            let body = recording("p-1", Uuid::new_v4(), 0.5, None, 2_000).to_string();
+            let body = recording("p-1", fresh_id(), 0.5, None, 2_000).to_string();
             tokio::spawn(async move { clinic.try_upload(body, &[]).await.map(|answer| answer.status) })
         })
         .collect();

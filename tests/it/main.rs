@@ -1,7 +1,7 @@
 //! Every test here drives the real program as a client would: started on a free port with a data folder of its own,
 //! spoken to over HTTP and the command line.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 mod access;
 mod accounts;

@@ -1,8 +1,7 @@
 //! Every way to break the rules of the format, each with its status, code and place.
 
-use crate::harness::{Program, document};
+use crate::harness::{Program, document, fresh_id};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 const PATIENT: &str = "patient-1";
 
@@ -17,7 +16,7 @@ struct Case {
 
 /// A rule broken by one value.
 fn set(name: &'static str, key: &'static str, value: Value, code: &'static str, pointer: &'static str) -> Case {
-    let mut document = document(PATIENT, Uuid::new_v4());
+    let mut document = document(PATIENT, fresh_id());
     document[key] = value;
     Case { name, body: document.to_string().into(), headers: &[], status: 422, code, pointer: Some(pointer) }
 }
@@ -31,14 +30,14 @@ fn sample(
     code: &'static str,
     at: &'static str,
 ) -> Case {
-    let mut document = document(PATIENT, Uuid::new_v4());
+    let mut document = document(PATIENT, fresh_id());
     document[key][index] = value;
     Case { name, body: document.to_string().into(), headers: &[], status: 422, code, pointer: Some(at) }
 }
 
 /// A key that is not there.
 fn without(key: &'static str, pointer: &'static str) -> Case {
-    let mut document = document(PATIENT, Uuid::new_v4());
+    let mut document = document(PATIENT, fresh_id());
     document.as_object_mut().unwrap().remove(key);
     Case {
         name: key,
@@ -58,7 +57,7 @@ fn text(
     at: Option<&'static str>,
     change: impl Fn(String) -> String,
 ) -> Case {
-    let body = change(document(PATIENT, Uuid::new_v4()).to_string()).into();
+    let body = change(document(PATIENT, fresh_id()).to_string()).into();
     Case { name, body, headers: &[], status, code, pointer: at }
 }
 
@@ -67,13 +66,13 @@ fn bytes(name: &'static str, body: &[u8], code: &'static str) -> Case {
 }
 
 fn typed(name: &'static str, headers: &'static [(&'static str, &'static str)], code: &'static str) -> Case {
-    let body = document(PATIENT, Uuid::new_v4()).to_string().into();
+    let body = document(PATIENT, fresh_id()).to_string().into();
     Case { name, body, headers, status: 415, code, pointer: None }
 }
 
 fn cases() -> Vec<Case> {
     let training = |score: Value| {
-        let mut document = document(PATIENT, Uuid::new_v4());
+        let mut document = document(PATIENT, fresh_id());
         document["training"] = json!(true);
         document["clinic_score"] = score;
         document.to_string()
@@ -161,7 +160,7 @@ fn cases() -> Vec<Case> {
         text("1e999", 422, "sample_not_finite", Some("/mz/0"), |text| text.replace("\"mz\":[", "\"mz\":[1e999,")),
         Case {
             name: "somebody else",
-            body: document("nobody-here", Uuid::new_v4()).to_string().into(),
+            body: document("nobody-here", fresh_id()).to_string().into(),
             headers: &[],
             status: 404,
             code: "not_found",

@@ -1,8 +1,7 @@
 //! A panic in each actor in turn.
 
-use crate::harness::{Program, eventually, recording};
+use crate::harness::{Program, eventually, fresh_id, recording};
 use serde_json::json;
-use uuid::Uuid;
 
 /// Trains a model and scores with it, whatever breaks once on the way.
 async fn survives(actor: &str) {
@@ -15,7 +14,7 @@ async fn survives(actor: &str) {
 
     let mut ids = Vec::new();
     for n in 0..11_u32 {
-        let (id, quality) = (Uuid::new_v4(), f64::from(n) / 10.0);
+        let (id, quality) = (fresh_id(), f64::from(n) / 10.0);
         let body = recording("p-1", id, quality, (n < 10).then_some(100.0 * quality), 200).to_string();
         eventually("it is acknowledged", || async {
             let answer = clinic.try_upload(body.clone(), &[]).await;

@@ -1,6 +1,6 @@
 //! When models are trained, and what they do.
 
-use crate::harness::{Program, eventually, recording};
+use crate::harness::{Program, eventually, fresh_id, recording};
 use futures_util::future::join_all;
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ fn scored(count: u32) -> Vec<serde_json::Value> {
     (0..count)
         .map(|n| {
             let quality = f64::from(n % 10) / 10.0;
-            recording(PATIENT, Uuid::new_v4(), quality, Some(100.0 * quality), 300)
+            recording(PATIENT, fresh_id(), quality, Some(100.0 * quality), 300)
         })
         .collect()
 }
@@ -67,7 +67,7 @@ async fn one_model_is_trained(program: &Program) {
 async fn the_backlog_is_scored_when_the_first_model_arrives_and_a_new_one_takes_over() {
     let program = Program::start();
     let clinic = program.clinic_with(&[PATIENT]).await;
-    let waiting: Vec<Uuid> = (0..5).map(|_| Uuid::new_v4()).collect();
+    let waiting: Vec<Uuid> = (0..5).map(|_| fresh_id()).collect();
     for id in &waiting {
         let answer = clinic.upload_and_wait(recording(PATIENT, *id, 0.4, None, 300).to_string()).await;
         assert_eq!(answer.recording_status(), "awaiting_model");
@@ -88,7 +88,7 @@ async fn the_backlog_is_scored_when_the_first_model_arrives_and_a_new_one_takes_
     }
     eventually("a second model", || async { (program.count("SELECT count(*) FROM models").await == 2).then_some(()) })
         .await;
-    let answer = clinic.upload_and_wait(recording(PATIENT, Uuid::new_v4(), 0.6, None, 300).to_string()).await;
+    let answer = clinic.upload_and_wait(recording(PATIENT, fresh_id(), 0.6, None, 300).to_string()).await;
     assert_eq!(answer.recording_status(), "scored");
     assert_ne!(answer.body["score"]["model_version"].as_str().unwrap(), first_version);
 }
@@ -101,13 +101,13 @@ async fn one_care_providers_long_queue_does_not_delay_anothers() {
     let other = crate::harness::Client::sign_in(program.url(), "other@example.org").await;
     other.adopt("clinic-2", "patient-2").await;
     // The first waits in line without anybody converting it.
-    let queue: Vec<_> = (0..120).map(|_| recording(PATIENT, Uuid::new_v4(), 0.5, None, 4_000).to_string()).collect();
+    let queue: Vec<_> = (0..120).map(|_| recording(PATIENT, fresh_id(), 0.5, None, 4_000).to_string()).collect();
     let uploads = tokio::spawn({
         let clinic = clinic.clone();
         async move { join_all(queue.into_iter().map(|body| clinic.upload(body))).await }
     });
     eventually("a queue", || async { (program.metric("stance_queue_jobs").await > 20.0).then_some(()) }).await;
-    let id = Uuid::new_v4();
+    let id = fresh_id();
     let answer = other.upload_and_wait(recording("patient-2", id, 0.5, None, 300).to_string()).await;
     assert_eq!(answer.recording_status(), "awaiting_model");
     let behind = "SELECT count(*) FROM recordings WHERE lane = 'clinic-1' AND status = 'received'";

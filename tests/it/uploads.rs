@@ -1,7 +1,6 @@
 //! What an upload is answered.
 
-use crate::harness::{Program, document};
-use uuid::Uuid;
+use crate::harness::{Program, document, fresh_id};
 
 const PATIENT: &str = "patient-1";
 
@@ -9,7 +8,7 @@ const PATIENT: &str = "patient-1";
 async fn an_upload_is_acknowledged_with_its_status_document() {
     let program = Program::start();
     let clinic = program.clinic_with(&[PATIENT]).await;
-    let id = Uuid::new_v4();
+    let id = fresh_id();
     let answer = clinic.upload(document(PATIENT, id).to_string()).await;
     assert_eq!(answer.status, 202, "{answer:?}");
     assert_eq!(answer.headers["location"], format!("/v1/recordings/{id}"));
@@ -34,7 +33,7 @@ async fn an_upload_is_acknowledged_with_its_status_document() {
 async fn the_same_bytes_are_the_same_recording_and_other_bytes_a_conflict() {
     let program = Program::start();
     let clinic = program.clinic_with(&[PATIENT, "patient-2"]).await;
-    let id = Uuid::new_v4();
+    let id = fresh_id();
     let first = document(PATIENT, id);
     assert_eq!(clinic.upload(first.to_string()).await.status, 202);
     clinic.await_status(&id.to_string(), "awaiting_model").await;
@@ -56,7 +55,7 @@ async fn the_same_bytes_are_the_same_recording_and_other_bytes_a_conflict() {
 async fn twenty_uploads_of_one_recording_at_once_are_one_recording() {
     let program = Program::start();
     let clinic = program.clinic_with(&[PATIENT]).await;
-    let body = document(PATIENT, Uuid::new_v4()).to_string();
+    let body = document(PATIENT, fresh_id()).to_string();
     let answers = futures_util::future::join_all((0..20).map(|_| clinic.upload(body.clone()))).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 202).count(), 1);
     assert!(answers.iter().all(|answer| [200, 202, 503].contains(&answer.status)));
@@ -74,7 +73,7 @@ async fn a_recording_whose_raw_object_rots_is_kept_and_marked_failed() {
     // The first conversion panics; the object is changed before the next attempt.
     program.resume_with_failpoints("converter=1*panic");
     let clinic = clinic.at(program.url());
-    let id = Uuid::new_v4();
+    let id = fresh_id();
     assert_eq!(clinic.upload(document(PATIENT, id).to_string()).await.status, 202);
     let (_, raw) = program.objects().into_iter().find(|(key, _)| key.starts_with("recording_data")).unwrap();
     let text = std::fs::read_to_string(&raw).unwrap();

@@ -1,7 +1,5 @@
 //! What holds for every database that the program runs on.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use super::*;
 use crate::domain::ids::ModelVersion;
 use crate::domain::ids::{Movement, PatientId, TestEventId};

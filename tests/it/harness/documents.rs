@@ -4,6 +4,12 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use uuid::Uuid;
 
+/// An id that no recording has yet.
+#[expect(clippy::disallowed_methods, reason = "what an id is does not matter to a test, only that it is new")]
+pub(crate) fn fresh_id() -> Uuid {
+    Uuid::new_v4()
+}
+
 /// A small recording that follows the rules, as JSON to be bent.
 pub(crate) fn document(patient: &str, id: Uuid) -> Value {
     recording(patient, id, 0.5, None, 64)

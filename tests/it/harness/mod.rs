@@ -4,7 +4,7 @@ mod client;
 mod documents;
 
 pub(crate) use client::Client;
-pub(crate) use documents::{document, recording, shared_data};
+pub(crate) use documents::{document, fresh_id, recording, shared_data};
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
