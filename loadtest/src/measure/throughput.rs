@@ -6,6 +6,7 @@ use crate::client::Uploaded;
 use crate::program::cost;
 use comfy_table::Table;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use std::ops::Range;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 const AT_ONCE: [usize; 3] = [1, 8, 64];
 /// Different recordings, sent again and again under ids of their own.
 const DIFFERENT: u64 = 16;
+/// The person recorded; none of those whose learning was timed.
+const PERSON: u64 = 1_000_007;
 /// Sent before anything is timed.
 const WARM_UP: usize = 32;
 
@@ -20,12 +23,14 @@ pub(super) async fn measure(bench: &Bench, options: &Options) -> anyhow::Result<
     let patient = "measured";
     bench.patient(patient).await?;
     for seed in 0..10 {
-        let document = recording(options, 7, seed, patient).scored_by_clinician().to_json();
+        let document = recording(options, PERSON, seed, patient).scored_by_clinician().to_json();
         accepted(bench.client.upload(document, Some(30)).await?, "training")?;
     }
     let documents: Vec<_> = (0..DIFFERENT).map(|seed| Template::new(options, 100 + seed, patient)).collect();
     let size = documents.iter().map(Template::len).sum::<usize>() / documents.len();
-    send(bench, &documents, WARM_UP, 1).await?;
+    let mut number = 0;
+    send(bench, &documents, number..WARM_UP, 1).await?;
+    number += WARM_UP;
 
     let mut table = Table::new();
     table.set_header([
@@ -43,7 +48,8 @@ pub(super) async fn measure(bench: &Bench, options: &Options) -> anyhow::Result<
         let recordings = options.recordings as usize;
         let before = cost::cpu_time(bench.pid)?;
         let begun = Instant::now();
-        let (timings, busy) = send(bench, &documents, recordings, at_once).await?;
+        let (timings, busy) = send(bench, &documents, number..number + recordings, at_once).await?;
+        number += recordings;
         let elapsed = begun.elapsed();
         let cpu = cost::cpu_time(bench.pid)?.saturating_sub(before) / options.recordings;
         table.add_row([
@@ -62,15 +68,20 @@ pub(super) async fn measure(bench: &Bench, options: &Options) -> anyhow::Result<
     print(&table)
 }
 
-/// Sends recordings and waits for their scores; how long each took, and how often the server was busy.
-async fn send(bench: &Bench, documents: &[Template], count: usize, at_once: usize) -> anyhow::Result<(Timings, u32)> {
+/// Sends recordings under ids of these numbers and waits for their scores; how long each took, and how often the server was busy.
+async fn send(
+    bench: &Bench,
+    documents: &[Template],
+    numbers: Range<usize>,
+    at_once: usize,
+) -> anyhow::Result<(Timings, u32)> {
     let timings = Mutex::new((Timings::new()?, 0));
-    stream::iter((0..count).zip(documents.iter().cycle()))
+    stream::iter(numbers.zip(documents.iter().cycle()))
         .map(Ok::<_, anyhow::Error>)
         .try_for_each_concurrent(at_once, |(number, document)| {
             let timings = &timings;
             async move {
-                let document = document.under_new_id(at_once * 1_000_000 + number);
+                let document = document.under_new_id(number);
                 let begun = Instant::now();
                 let mut busy = 0;
                 loop {
@@ -100,7 +111,7 @@ struct Template {
 
 impl Template {
     fn new(options: &Options, seed: u64, patient: &str) -> Self {
-        let recording = recording(options, 7, seed, patient);
+        let recording = recording(options, PERSON, seed, patient);
         let (document, id) = (recording.to_json(), recording.test_event_id().to_string());
         let (before, after) = document.split_once(&id).unwrap_or((&document, ""));
         Self { before: before.to_owned(), after: after.to_owned() }
