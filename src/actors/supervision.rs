@@ -249,6 +249,15 @@ fn build<A: SupervisedActor>(
     (arbiter, address)
 }
 
+/// Ends the thread of an actor that was replaced. One that is stuck cannot be killed; it stops if it ever comes back. What
+/// it does for others who still wait is finished first: a future must not be dropped with its thread's runtime, for it
+/// gives its database connection back through that.
+async fn retire<A: SupervisedActor>(arbiter: Arbiter, address: Addr<A>, grace: Duration) {
+    let _ = address.send(Stop).await;
+    tokio::time::sleep(grace).await;
+    arbiter.stop();
+}
+
 struct Watcher<A: SupervisedActor> {
     shared: Arc<Shared<A>>,
     policy: SupervisionPolicy,
@@ -291,9 +300,10 @@ impl<A: SupervisedActor> Watcher<A> {
 
     fn rebuild(&mut self, cause: &'static str) {
         let (arbiter, address) = build(&self.policy, &self.factory);
-        // The thread of a stuck actor cannot be killed; it ends itself if it ever comes back.
-        std::mem::replace(&mut self.arbiter, arbiter).stop();
-        *self.shared.current.write().unwrap_or_else(PoisonError::into_inner) = address;
+        let arbiter = std::mem::replace(&mut self.arbiter, arbiter);
+        let address =
+            std::mem::replace(&mut *self.shared.current.write().unwrap_or_else(PoisonError::into_inner), address);
+        tokio::spawn(retire(arbiter, address, self.policy.ask_timeout));
         self.shared.generation.fetch_add(1, Ordering::Relaxed);
         self.metrics.actor_restarted(A::NAME, cause);
     }
