@@ -3,6 +3,7 @@
 CARGO ?= cargo
 DATA_DIR ?= ./stance-data
 BIND ?= 127.0.0.1:8080
+MEASURE_DIR ?= ./measure-data
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: run test lint format bench bench-parts bench-whole build-full
@@ -33,11 +34,11 @@ format:
 bench: bench-parts bench-whole ## the parts, then the whole program
 
 bench-parts:
-	$(CARGO) bench --locked -p stance-models -p stance --features full
+	$(CARGO) bench --locked -p stance-models -p stance --bench parts
 
 bench-whole:
 	$(CARGO) build --release --locked -p stance -p stance-loadtest
-	loadtest/bench.sh $(TARGET)/release
+	$(TARGET)/release/stance-loadtest measure --program $(TARGET)/release/stance --folder $(MEASURE_DIR)
 
 build-full: ## the production program
 	$(CARGO) build --release --locked -p stance --features aws,lake

@@ -7,7 +7,7 @@ use super::work::{Assignment, JobError, Ledger};
 use crate::domain::clock::SharedClock;
 use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::{Recording, assess, parse};
-use crate::storage::database::{Conversion, Database, Job, RecordingRow, TrainingRule};
+use crate::storage::database::{AfterConversion, Conversion, Database, Job, JobKind, RecordingRow, TrainingRule};
 use crate::storage::lake::{to_csv, to_parquet};
 use crate::storage::objects::{Folder, ObjectError};
 use crate::supervised;
@@ -86,8 +86,12 @@ impl ConverterDeps {
         csv?;
         parquet?;
         let conversion = numbers??;
-        self.database.finish_conversion(job.fence, row.id, &conversion, self.rule, self.clock.now()).await?;
-        self.ledger.wake();
+        let now = self.clock.now();
+        match self.database.finish_conversion(job.fence, row.id, &conversion, self.rule, now).await? {
+            AfterConversion::TrainingQueued => self.ledger.wake(JobKind::Train),
+            AfterConversion::ScoreQueued => self.ledger.wake(JobKind::Score),
+            AfterConversion::Counted | AfterConversion::AwaitsModel => {}
+        }
         self.updates.publish(row.id);
         Ok(())
     }

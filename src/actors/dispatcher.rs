@@ -94,21 +94,27 @@ impl DispatcherDeps {
         if let Err(error) = self.database.release_due_jobs(now).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "due jobs could not be released");
         }
+        // What was released, and what another process put there.
+        JobKind::ALL.into_iter().for_each(|kind| self.ledger.wake(kind));
     }
 
     async fn hand_out(&self, kind: JobKind) {
-        let free = u32::try_from(self.ledger.free(kind)).unwrap_or(u32::MAX);
-        if free == 0 {
+        let wanted = self.ledger.wanted(kind);
+        if wanted == 0 {
             return;
         }
         let until = self.clock.now() + self.ledger.policy().lease;
-        let jobs = match self.database.lease_jobs(kind, free, &self.owner, until).await {
+        let limit = u32::try_from(wanted).unwrap_or(u32::MAX);
+        let jobs = match self.database.lease_jobs(kind, limit, &self.owner, until).await {
             Ok(jobs) => jobs,
             Err(error) => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "jobs could not be leased");
                 return;
             }
         };
+        if jobs.len() == wanted {
+            self.ledger.wake(kind);
+        }
         for job in jobs {
             let assignment = self.ledger.assign(job);
             if let Err(assignment) = self.give(kind, assignment) {

@@ -1,17 +1,18 @@
 //! Ingest: an upload whose body has arrived becomes a durable raw object and its rows, or is refused with nothing left.
 
 use super::ServiceError;
+use super::authorization::authorize;
 use super::compute::{Compute, unmetered};
 use super::handover::Handover;
 use super::updates::Updates;
 use super::work::Ledger;
-use crate::domain::access::{Access, Caller, Decision, Role, decide};
+use crate::domain::access::{Access, Caller, Role};
 use crate::domain::clock::SharedClock;
-use crate::domain::ids::{PatientId, TestEventId};
+use crate::domain::ids::TestEventId;
 use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::{Recording, parse};
 use crate::domain::score::RecordingState;
-use crate::storage::database::{Acceptance, Database, DatabaseError, NewRecording};
+use crate::storage::database::{Acceptance, Database, DatabaseError, JobKind, NewRecording};
 use crate::storage::objects::{Digest, Folder, ObjectError, Staged};
 use crate::supervised;
 use actix::prelude::*;
@@ -105,7 +106,12 @@ impl IngestDeps {
                 Ok::<_, ServiceError>((staged, Arc::new(recording)))
             })
             .await??;
-        self.authorize(&caller, recording.patient()).await?;
+        let patient = recording.patient();
+        authorize(&self.database, &caller.role, &Access::Patient(patient.clone()), "patient").await?;
+        // Who is linked is there.
+        if !matches!(caller.role, Role::CareProvider(_)) && self.database.patient(patient).await?.is_none() {
+            return Err(ServiceError::NotFound("patient"));
+        }
         let _turn = self.busy.claim(recording.id()).ok_or_else(|| ServiceError::busy("same test event"))?;
         synced.await.map_err(|error| ServiceError::Internal(error.into()))?.map_err(ObjectError::from)?;
 
@@ -131,7 +137,7 @@ impl IngestDeps {
         };
         match acceptance {
             Acceptance::Accepted => {
-                self.ledger.wake();
+                self.ledger.wake(JobKind::Convert);
                 self.updates.publish(id);
             }
             Acceptance::Replayed => {}
@@ -144,24 +150,6 @@ impl IngestDeps {
         }
         let state = self.database.recording_state(id).await?.ok_or(ServiceError::NotFound("recording"))?;
         Ok(Arrived { state, replayed: acceptance == Acceptance::Replayed })
-    }
-
-    async fn authorize(&self, caller: &Caller, patient: &PatientId) -> Result<(), ServiceError> {
-        let absent = || ServiceError::NotFound("patient");
-        match (decide(&caller.role, &Access::Patient(patient.clone())), &caller.role) {
-            (Decision::Allowed, _) => {}
-            (Decision::AllowedIfLinked, Role::CareProvider(provider)) => {
-                if !self.database.is_linked(provider, patient).await? {
-                    return Err(absent());
-                }
-            }
-            (Decision::Forbidden, _) => return Err(ServiceError::Forbidden),
-            (Decision::AllowedIfLinked | Decision::Absent, _) => return Err(absent()),
-        }
-        match self.database.patient(patient).await? {
-            Some(_) => Ok(()),
-            None => Err(absent()),
-        }
     }
 
     /// Gives the body its key. An object without a row is what a process left that was killed between the two: the same

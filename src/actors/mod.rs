@@ -1,5 +1,6 @@
 //! Supervised actors, one concern a file. What must survive is a row or an object; what an actor holds is a cache.
 
+mod authorization;
 pub mod compute;
 pub mod converter;
 pub mod dispatcher;

@@ -10,7 +10,7 @@ use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::ModelVersion;
 use crate::domain::object_key::ObjectKey;
-use crate::storage::database::{Database, Job, NewModel};
+use crate::storage::database::{Database, Job, JobKind, NewModel};
 use crate::storage::objects::{Digest, Folder};
 use crate::supervised;
 use actix::prelude::*;
@@ -117,7 +117,7 @@ impl TrainerDeps {
         unmetered(move || objects.put(&key, &artifact)).await??;
         let queued = self.database.finish_training(job.fence, &model, self.clock.now()).await?;
         tracing::info!(model = %model.version, recordings = count, queued, "a model was trained");
-        self.ledger.wake();
+        self.ledger.wake(JobKind::Score);
         self.updates.publish(job.subject);
         Ok(())
     }

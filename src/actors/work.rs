@@ -9,7 +9,7 @@ use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::domain::score::Failure;
 use crate::storage::database::{Database, DatabaseError, Fence, Job, JobKind, Outcome};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -118,6 +118,8 @@ struct Inner {
 struct Held {
     jobs: HashMap<Fence2, (JobKind, Instant)>,
     abandoned: Vec<Job>,
+    /// Kinds of which there may be a job ready.
+    due: HashSet<JobKind>,
 }
 
 /// A fence as a map key.
@@ -151,11 +153,15 @@ impl Ledger {
         &self.0.policy
     }
 
-    /// How many more jobs of a kind may be taken.
-    #[must_use]
-    pub fn free(&self, kind: JobKind) -> usize {
-        let held = self.held().jobs.values().filter(|(held, _)| *held == kind).count();
-        self.0.policy.at_once(kind).saturating_sub(held)
+    /// How many jobs of a kind to ask the queue for: as many as there are free hands, when some may be ready. Whoever asks
+    /// and gets that many says so by [`Ledger::wake`], for there may be more.
+    pub(super) fn wanted(&self, kind: JobKind) -> usize {
+        let mut held = self.held();
+        let busy = held.jobs.values().filter(|(held, _)| *held == kind).count();
+        match self.0.policy.at_once(kind).saturating_sub(busy) {
+            0 => 0,
+            free => usize::from(held.due.remove(&kind)) * free,
+        }
     }
 
     /// Whether nothing is held.
@@ -169,8 +175,9 @@ impl Ledger {
         self.0.changed.notified().await;
     }
 
-    /// New work may be there.
-    pub fn wake(&self) {
+    /// A job of that kind may be ready.
+    pub fn wake(&self, kind: JobKind) {
+        self.held().due.insert(kind);
         self.0.changed.notify_one();
     }
 
@@ -215,7 +222,10 @@ impl Ledger {
         if self.held().jobs.remove(&job.fence.into()).is_some() {
             self.0.metrics.in_flight(job.kind.name(), -1);
         }
-        self.wake();
+        // A hand is free, for what is known to wait.
+        if self.held().due.contains(&job.kind) {
+            self.0.changed.notify_one();
+        }
     }
 
     async fn fail(&self, job: &Job, error: JobError) {
@@ -291,7 +301,9 @@ impl Assignment {
         if let Err(error) = self.ledger.0.database.return_jobs(&[job.fence]).await {
             tracing::warn!(error = &error as &dyn std::error::Error, "a job could not be given back");
         }
-        if self.ledger.held().jobs.remove(&job.fence.into()).is_some() {
+        let mut held = self.ledger.held();
+        held.due.insert(job.kind);
+        if held.jobs.remove(&job.fence.into()).is_some() {
             self.ledger.0.metrics.in_flight(job.kind.name(), -1);
         }
     }
@@ -302,7 +314,7 @@ impl Drop for Assignment {
         if let Some(job) = self.job.take() {
             self.ledger.release(&job);
             self.ledger.held().abandoned.push(job);
-            self.ledger.wake();
+            self.ledger.0.changed.notify_one();
         }
     }
 }

@@ -38,7 +38,11 @@ pub(super) fn run(file: Option<&Path>, options: &Options) -> anyhow::Result<()> 
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
-    actix_web::rt::System::new().block_on(serve(&config))
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(config.compute.threads)
+        .build()?;
+    actix_web::rt::System::with_tokio_rt(|| runtime).block_on(serve(&config))
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {

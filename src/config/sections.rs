@@ -87,6 +87,8 @@ section!(
         bind: String = "127.0.0.1:8080".into(),
         /// Threads that speak HTTP.
         workers: usize = 2,
+        /// Threads that write arriving bodies to the disk, per worker.
+        disk_threads: usize = 4,
         /// Connections at once, per thread.
         max_connections: usize = 10_000,
         /// Seconds that a client may take to send a request's head.
@@ -247,6 +249,8 @@ section!(
     ComputeConfig {
         /// Threads for parsing, signal code and training at once; 0 is one more than there are processors.
         at_once: usize = 0,
+        /// Threads of the pipeline for that and for waiting on the disk.
+        threads: usize = 16,
     }
 );
 
@@ -323,6 +327,8 @@ impl Config {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         let at_least_one = [
             ("http.workers", self.http.workers as u64),
+            ("http.disk_threads", self.http.disk_threads as u64),
+            ("compute.threads", self.compute.threads as u64),
             ("http.max_connections", self.http.max_connections as u64),
             ("database.readers", self.database.readers.into()),
             ("database.acquire_timeout_seconds", self.database.acquire_timeout_seconds),

@@ -25,6 +25,7 @@ pub fn serve(config: &HttpConfig, services: &Services) -> std::io::Result<(Socke
             .default_service(web::to(problem::no_such_route))
     })
     .workers(config.workers)
+    .worker_max_blocking_threads(config.disk_threads)
     .max_connections(config.max_connections)
     .client_request_timeout(seconds(config.head_timeout_seconds))
     .shutdown_timeout(config.drain_seconds)

@@ -58,9 +58,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     learning::measure(&bench, &options).await?;
     throughput::measure(&bench, &options).await?;
     bench.stop().await?;
-    let bench = Bench::start(&options, "slow").await?;
-    slow::measure(&bench, &options).await?;
-    bench.stop().await?;
+    slow::measure(&options).await?;
     std::fs::remove_dir_all(&options.folder)?;
     Ok(())
 }

@@ -5,15 +5,34 @@ use crate::program::cost;
 use anyhow::Context;
 use comfy_table::Table;
 use futures_util::future::try_join_all;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// How long the uploads trickle while memory is watched.
+/// How long the uploads trickle while memory is watched, and a piece of a document every so often.
 const TRICKLE: Duration = Duration::from_secs(8);
+const EVERY: Duration = Duration::from_millis(100);
+const PIECE: usize = 2_048;
 
-/// Opens the uploads, sends half of each, lets them trickle, and finishes them.
-pub(super) async fn measure(bench: &Bench, options: &Options) -> anyhow::Result<()> {
+/// Slow from the first byte on, and (on a program of its own) pausing after half of the document came at once.
+pub(super) async fn measure(options: &Options) -> anyhow::Result<()> {
+    let mut table = Table::new();
+    let open = format!("{} uploads", options.slow);
+    table.set_header([&open, "memory before", "highest while open", "for each", "2 s after the last", "all accepted"]);
+    for (name, at_once) in [("2 kB every 100 ms", false), ("half at once, then so", true)] {
+        let bench = Bench::start(options, if at_once { "slow-half" } else { "slow" }).await?;
+        let [before, highest, after] = trickle(&bench, options, at_once).await?;
+        let each = highest.saturating_sub(before) as f64 / f64::from(options.slow);
+        let memory = [before, highest, after].map(megabytes);
+        let [before, highest, after] = memory;
+        table.add_row([name.to_owned(), before, highest, format!("{:.0} kB", each / 1e3), after, "yes".to_owned()]);
+        bench.stop().await?;
+    }
+    print(&table)
+}
+
+/// Memory before, at its highest while the uploads were open, and after they were done.
+async fn trickle(bench: &Bench, options: &Options, half_at_once: bool) -> anyhow::Result<[u64; 3]> {
     let patient = "slow";
     bench.patient(patient).await?;
     let before = cost::resident_bytes(bench.pid)?;
@@ -24,32 +43,26 @@ pub(super) async fn measure(bench: &Bench, options: &Options) -> anyhow::Result<
         .collect();
     let mut uploads = Vec::new();
     for document in &documents {
-        uploads.push(Slow::open(bench, document).await?);
+        let mut upload = Slow::open(bench, document).await?;
+        if half_at_once {
+            upload.send(document.len() / 2).await?;
+        }
+        uploads.push(upload);
     }
     let mut highest = 0;
-    let step = TRICKLE / 16;
-    for _ in 0..16 {
-        try_join_all(uploads.iter_mut().map(|upload| upload.send(256))).await?;
-        tokio::time::sleep(step).await;
+    let begun = Instant::now();
+    while begun.elapsed() < TRICKLE {
+        try_join_all(uploads.iter_mut().map(|upload| upload.send(PIECE))).await?;
         highest = highest.max(cost::resident_bytes(bench.pid)?);
+        tokio::time::sleep(EVERY).await;
     }
-    let mut answers = 0;
     for chunk in uploads.chunks_mut(16) {
         for finished in try_join_all(chunk.iter_mut().map(Slow::finish)).await? {
             anyhow::ensure!(finished.starts_with("HTTP/1.1 202"), "{}", finished.lines().next().unwrap_or_default());
-            answers += 1;
         }
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
-    let mut table = Table::new();
-    table.set_header([&format!("{answers} slow uploads, all accepted in the end"), "memory"]);
-    let after = cost::resident_bytes(bench.pid)?;
-    for (name, bytes) in [("before", before), ("highest while open", highest), ("2 s after the last", after)] {
-        table.add_row([name.to_owned(), megabytes(bytes)]);
-    }
-    let each = highest.saturating_sub(before) / u64::from(options.slow);
-    table.add_row(["for each open upload".to_owned(), format!("{:.1} kB", each as f64 / 1e3)]);
-    print(&table)
+    Ok([before, highest, cost::resident_bytes(bench.pid)?])
 }
 
 /// One upload on a connection of its own.
@@ -59,7 +72,7 @@ struct Slow<'a> {
 }
 
 impl<'a> Slow<'a> {
-    /// Sends the head and half of the body.
+    /// Sends the head.
     async fn open(bench: &Bench, document: &'a str) -> anyhow::Result<Self> {
         let address = bench.program.url().strip_prefix("http://").context("the server speaks plain HTTP")?;
         let mut connection = TcpStream::connect(address).await?;
@@ -70,9 +83,7 @@ impl<'a> Slow<'a> {
             document.len()
         );
         connection.write_all(head.as_bytes()).await?;
-        let mut slow = Self { connection, left: document.as_bytes() };
-        slow.send(document.len() / 2).await?;
-        Ok(slow)
+        Ok(Self { connection, left: document.as_bytes() })
     }
 
     async fn send(&mut self, bytes: usize) -> anyhow::Result<()> {

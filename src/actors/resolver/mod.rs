@@ -11,7 +11,8 @@ pub use operations::{
 };
 
 use super::ServiceError;
-use crate::domain::access::{Access, Caller, Decision, Role, decide};
+use super::authorization::authorize;
+use crate::domain::access::Caller;
 use crate::domain::clock::SharedClock;
 use crate::storage::database::Database;
 use crate::supervised;
@@ -64,7 +65,7 @@ impl<O: Operation> Handler<Ask<O>> for Resolver {
         Box::pin(async move {
             let _permit = deps.at_once.clone().try_acquire_owned().map_err(|_| ServiceError::busy("operations"))?;
             let work = async {
-                authorize(&deps, &caller, &operation).await?;
+                allow(&deps, &caller, &operation).await?;
                 operation.run(&deps, &caller).await
             };
             match tokio::time::timeout(deps.deadline, work).await {
@@ -78,22 +79,10 @@ impl<O: Operation> Handler<Ask<O>> for Resolver {
     }
 }
 
-/// The one place where an operation is allowed or not. What the caller may not see is absent, in the same words as what
-/// is not there.
-async fn authorize<O: Operation>(deps: &ResolverDeps, caller: &Caller, operation: &O) -> Result<(), ServiceError> {
+/// Before any operation runs.
+async fn allow<O: Operation>(deps: &ResolverDeps, caller: &Caller, operation: &O) -> Result<(), ServiceError> {
     let access = operation.access(deps).await?;
-    let allowed = match decide(&caller.role, &access) {
-        Decision::Allowed => true,
-        Decision::Forbidden => return Err(ServiceError::Forbidden),
-        Decision::Absent => false,
-        Decision::AllowedIfLinked => match (&caller.role, &access) {
-            (Role::CareProvider(provider), Access::Patient(patient)) => {
-                deps.database.is_linked(provider, patient).await?
-            }
-            (Role::Patient(_) | Role::CareProvider(_) | Role::Admin, _) => false,
-        },
-    };
-    if allowed { Ok(()) } else { Err(ServiceError::NotFound(O::SUBJECT)) }
+    authorize(&deps.database, &caller.role, &access, O::SUBJECT).await
 }
 
 #[cfg(test)]

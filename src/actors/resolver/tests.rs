@@ -1,4 +1,5 @@
 use super::*;
+use crate::domain::access::Role;
 use crate::domain::clock::SystemClock;
 use crate::domain::ids::{AccountId, CareProviderId, PatientId, SessionId};
 use crate::storage::database::{Patient, PatientLink};
@@ -19,7 +20,7 @@ fn patient_id(id: &str) -> PatientId {
 
 async fn run<O: Operation>(deps: &ResolverDeps, role: &Role, operation: O) -> Result<O::Answer, ServiceError> {
     let caller = caller(role.clone());
-    authorize(deps, &caller, &operation).await?;
+    allow(deps, &caller, &operation).await?;
     operation.run(deps, &caller).await
 }
 

@@ -105,17 +105,19 @@ pub struct DeadJob {
     pub reason: String,
 }
 
-/// Adds a job at the position that is fair.
+/// Adds a job for a recording, in the recording's lane, at the position that is fair.
 const ENQUEUE: &str = "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
-    VALUES (?1, ?2, ?3, 'ready', 0, ?4, max(
-        coalesce((SELECT max(position) + 1 FROM jobs WHERE kind = ?1 AND lane = ?3 AND state IN ('ready', 'leased')), 0),
-        coalesce((SELECT min(position) FROM jobs WHERE kind = ?1 AND state IN ('ready', 'leased')), 0)))
+    SELECT ?1, test_event_id, lane, 'ready', 0, ?3, max(
+        coalesce((SELECT max(position) + 1 FROM jobs
+                  WHERE kind = ?1 AND jobs.lane = recordings.lane AND state IN ('ready', 'leased')), 0),
+        coalesce((SELECT min(position) FROM jobs WHERE kind = ?1 AND state IN ('ready', 'leased')), 0))
+    FROM recordings WHERE test_event_id = ?2
     ON CONFLICT (kind, subject) DO NOTHING";
 
 impl Transaction {
-    /// Adds a job; one that is there already stays as it is.
-    pub(super) async fn enqueue(&mut self, kind: JobKind, subject: &str, lane: &str, now: DateTime<Utc>) -> Result<()> {
-        sqlx::query(ENQUEUE).bind(kind.name()).bind(subject).bind(lane).bind(micros(now)).execute(self.conn()).await?;
+    /// Adds a job for a recording; one that is there already stays as it is.
+    pub(super) async fn enqueue(&mut self, kind: JobKind, subject: &str, now: DateTime<Utc>) -> Result<()> {
+        sqlx::query(ENQUEUE).bind(kind.name()).bind(subject).bind(micros(now)).execute(self.conn()).await?;
         Ok(())
     }
 
@@ -136,7 +138,7 @@ impl Database {
     /// # Errors
     /// When the database cannot.
     pub async fn lease_jobs(&self, kind: JobKind, limit: u32, owner: &str, until: DateTime<Utc>) -> Result<Vec<Job>> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_redoable().await?;
         let rows = sqlx::query(
             "UPDATE jobs SET state = 'leased', owner = ?1, due_at = ?2, fence = fence + 1, attempts = attempts + 1
              WHERE job_id IN (SELECT job_id FROM jobs WHERE kind = ?3 AND state = 'ready' ORDER BY position, job_id LIMIT ?4)
@@ -157,7 +159,7 @@ impl Database {
     /// # Errors
     /// When the database cannot.
     pub async fn extend_leases(&self, fences: &[Fence], until: DateTime<Utc>) -> Result<()> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_redoable().await?;
         for fence in fences {
             sqlx::query("UPDATE jobs SET due_at = ?1 WHERE job_id = ?2 AND fence = ?3 AND state = 'leased'")
                 .bind(micros(until))
@@ -178,7 +180,7 @@ impl Database {
         if !sqlx::query_scalar::<_, bool>(due).bind(micros(now)).fetch_one(&self.readers).await? {
             return Ok(0);
         }
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_redoable().await?;
         let released = sqlx::query(
             "UPDATE jobs SET state = 'ready', owner = NULL, fence = fence + 1 WHERE state IN ('delayed', 'leased') AND due_at <= ?1",
         )
@@ -194,7 +196,7 @@ impl Database {
     /// # Errors
     /// When the database cannot.
     pub async fn release_all_leases(&self) -> Result<u64> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_redoable().await?;
         let released =
             sqlx::query("UPDATE jobs SET state = 'ready', owner = NULL, fence = fence + 1 WHERE state = 'leased'")
                 .execute(transaction.conn())
@@ -208,7 +210,7 @@ impl Database {
     /// # Errors
     /// When the database cannot.
     pub async fn return_jobs(&self, fences: &[Fence]) -> Result<()> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_redoable().await?;
         for fence in fences {
             sqlx::query(
                 "UPDATE jobs SET state = 'ready', owner = NULL, fence = fence + 1, attempts = attempts - 1
@@ -231,7 +233,7 @@ impl Database {
             Outcome::Retry { at, reason } => ("delayed", micros(*at), reason),
             Outcome::Dead(failure) => ("dead", 0, &failure.message),
         };
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_redoable().await?;
         let updated = sqlx::query(
             "UPDATE jobs SET state = ?1, due_at = ?2, reason = ?3, owner = NULL
              WHERE job_id = ?4 AND fence = ?5 AND state = 'leased'",

@@ -77,7 +77,7 @@ pub type Result<T> = std::result::Result<T, DatabaseError>;
 pub struct Transaction(sqlx::Transaction<'static, sqlx::Sqlite>);
 
 impl Transaction {
-    /// Makes it happen; durable when this returns.
+    /// Makes it happen; when this returns it is as durable as the transaction was begun.
     ///
     /// # Errors
     /// When the database cannot; then nothing happened, or (with a lost connection) it is not known.
@@ -129,7 +129,13 @@ impl Database {
     /// # Errors
     /// When no turn comes within the acquire timeout.
     pub async fn begin(&self) -> Result<Transaction> {
-        Ok(Transaction(self.writer.begin_with("BEGIN IMMEDIATE").await?))
+        Ok(Transaction(self.writer.begin_with("PRAGMA synchronous = FULL; BEGIN IMMEDIATE").await?))
+    }
+
+    /// [`Database::begin`] for a step of a job. Once committed it survives the death of the process; a power failure may
+    /// undo it with all that came after, and then the job, acknowledged before by a durable transaction, does it again.
+    async fn begin_redoable(&self) -> Result<Transaction> {
+        Ok(Transaction(self.writer.begin_with("PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE").await?))
     }
 
     /// Whether a statement can be answered.

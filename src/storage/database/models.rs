@@ -98,7 +98,7 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Fenced`] when the lease is over; then nothing was written.
     pub async fn finish_training(&self, fence: Fence, model: &NewModel, now: DateTime<Utc>) -> Result<u64> {
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_redoable().await?;
         transaction.finish(fence).await?;
         sqlx::query(
             "INSERT INTO models (model_version, patient_id, movement, training_recordings, artifact_key, artifact_digest,
@@ -118,7 +118,7 @@ impl Database {
         .execute(transaction.conn())
         .await?;
         let waiting = sqlx::query(
-            "SELECT test_event_id, lane FROM recordings
+            "SELECT test_event_id FROM recordings
              WHERE patient_id = ?1 AND movement = ?2 AND status = 'awaiting_model' ORDER BY received_at",
         )
         .bind(model.patient.as_str())
@@ -126,8 +126,7 @@ impl Database {
         .fetch_all(transaction.conn())
         .await?;
         for row in &waiting {
-            let (id, lane): (&str, &str) = (row.try_get("test_event_id")?, row.try_get("lane")?);
-            transaction.enqueue(JobKind::Score, id, lane, now).await?;
+            transaction.enqueue(JobKind::Score, row.try_get("test_event_id")?, now).await?;
         }
         sqlx::query(
             "UPDATE recordings SET status = 'converted', updated_at = ?1

@@ -149,22 +149,17 @@ impl Database {
         .bind(micros(now))
         .execute(transaction.conn())
         .await?;
-        let lane: String = sqlx::query_scalar(
-            "SELECT coalesce((SELECT care_provider_id FROM patient_care_providers WHERE patient_id = ?1
-                              ORDER BY linked_at, care_provider_id LIMIT 1), ?1)",
-        )
-        .bind(new.patient.as_str())
-        .fetch_one(transaction.conn())
-        .await?;
         sqlx::query(
             "INSERT INTO recordings (test_event_id, patient_id, movement, lane, digest, raw_key, raw_bytes, year, month, day,
                                      clinic_score, status, samples, received_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'received', ?12, ?13, ?13)",
+             VALUES (?1, ?2, ?3,
+                     coalesce((SELECT care_provider_id FROM patient_care_providers WHERE patient_id = ?2
+                               ORDER BY linked_at, care_provider_id LIMIT 1), ?2),
+                     ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'received', ?11, ?12, ?12)",
         )
         .bind(&id)
         .bind(new.patient.as_str())
         .bind(new.movement.as_str())
-        .bind(&lane)
         .bind(&new.digest.0[..])
         .bind(new.raw_key.as_str())
         .bind(new.raw_bytes)
@@ -176,7 +171,7 @@ impl Database {
         .bind(micros(now))
         .execute(transaction.conn())
         .await?;
-        transaction.enqueue(JobKind::Convert, &id, &lane, now).await?;
+        transaction.enqueue(JobKind::Convert, &id, now).await?;
         transaction.commit().await?;
         Ok(Acceptance::Accepted)
     }
@@ -194,10 +189,10 @@ impl Database {
         now: DateTime<Utc>,
     ) -> Result<AfterConversion> {
         let text = id.to_string();
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_redoable().await?;
         transaction.finish(fence).await?;
         let row = sqlx::query(
-            "SELECT patient_id, movement, lane, clinic_score IS NOT NULL AS training,
+            "SELECT patient_id, movement, clinic_score IS NOT NULL AS training,
                     EXISTS (SELECT 1 FROM models WHERE models.patient_id = recordings.patient_id
                             AND models.movement = recordings.movement) AS has_model
              FROM recordings WHERE test_event_id = ?1",
@@ -205,8 +200,7 @@ impl Database {
         .bind(&text)
         .fetch_one(transaction.conn())
         .await?;
-        let (patient, movement, lane): (String, String, String) =
-            (row.try_get("patient_id")?, row.try_get("movement")?, row.try_get("lane")?);
+        let (patient, movement): (String, String) = (row.try_get("patient_id")?, row.try_get("movement")?);
         let (training, has_model): (bool, bool) = (row.try_get("training")?, row.try_get("has_model")?);
         transaction.insert_conversion(&text, conversion).await?;
 
@@ -222,13 +216,13 @@ impl Database {
             .await?;
             ordinal = Some(count);
             if rule.is_due(count) {
-                transaction.enqueue(JobKind::Train, &text, &lane, now).await?;
+                transaction.enqueue(JobKind::Train, &text, now).await?;
                 AfterConversion::TrainingQueued
             } else {
                 AfterConversion::Counted
             }
         } else if has_model {
-            transaction.enqueue(JobKind::Score, &text, &lane, now).await?;
+            transaction.enqueue(JobKind::Score, &text, now).await?;
             AfterConversion::ScoreQueued
         } else {
             AfterConversion::AwaitsModel
@@ -259,7 +253,7 @@ impl Database {
     /// [`DatabaseError::Fenced`] when the lease is over; then nothing was written.
     pub async fn finish_scoring(&self, fence: Fence, id: TestEventId, score: &Score, now: DateTime<Utc>) -> Result<()> {
         let text = id.to_string();
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin_redoable().await?;
         transaction.finish(fence).await?;
         sqlx::query(
             "INSERT INTO scores (test_event_id, value, lower, upper, model_version, backend, scored_at)

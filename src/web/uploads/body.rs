@@ -10,20 +10,50 @@ use actix_web::dev::Payload;
 use actix_web::http::header;
 use async_compression::tokio::bufread::{BrotliDecoder, GzipDecoder, ZstdDecoder};
 use async_compression::zstd::DParameter;
+use bytes::Bytes;
 use futures_util::TryStreamExt;
 use std::io;
 use std::pin::Pin;
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::Instant;
 use tokio_util::io::StreamReader;
 
 /// Bytes between two writes to the disk, at most.
 const BUFFER: usize = 128 << 10;
-/// The buffer grows from here with what arrives: a slow upload that has sent little holds little.
+/// The buffer grows from here with what arrives.
 const FIRST_BUFFER: usize = 4 << 10;
+/// A larger buffer goes to the disk when nothing arrives for so long: an upload that pauses holds next to nothing.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Largest window of a zstd frame, as a power of two: 8 MiB, what the format asks every decoder to have.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
-type Source = Pin<Box<dyn AsyncRead>>;
+/// Where the decoded bytes come from.
+enum Source {
+    /// As they were sent, and what is left of the last chunk.
+    Plain(Payload, Bytes),
+    /// Out of a decoder.
+    Decoded(Pin<Box<dyn AsyncRead>>),
+}
+
+impl Source {
+    /// Appends at most `room` bytes; 0 at the end. A chunk that is used up is let go at once, for it holds on to the
+    /// connection's buffer.
+    async fn read(&mut self, buffer: &mut Vec<u8>, room: usize) -> io::Result<usize> {
+        match self {
+            Self::Plain(payload, rest) => {
+                while rest.is_empty() {
+                    let Some(chunk) = payload.try_next().await.map_err(io::Error::other)? else { return Ok(0) };
+                    *rest = chunk;
+                }
+                let piece = rest.split_to(rest.len().min(room));
+                buffer.extend_from_slice(&piece);
+                Ok(piece.len())
+            }
+            Self::Decoded(decoder) => decoder.take(room as u64).read_buf(buffer).await,
+        }
+    }
+}
 
 /// Receives the body into a staged object.
 pub(super) async fn receive(
@@ -44,39 +74,53 @@ pub(super) async fn receive(
     let mut staged: Option<Staged> = None;
     let mut buffer: Vec<u8> = Vec::new();
     let mut total = 0;
+    let mut last_byte = Instant::now();
     loop {
         let room = (2 * buffer.len()).clamp(FIRST_BUFFER, BUFFER) - buffer.len();
         buffer.reserve_exact(room);
-        let mut piece = (&mut source).take(room as u64);
-        let read = piece.read_buf(&mut buffer);
-        let read = match tokio::time::timeout(services.uploads.idle_timeout, read).await {
-            Ok(Ok(read)) => read,
+        let patience = if buffer.capacity() > FIRST_BUFFER { PAUSE } else { services.uploads.idle_timeout };
+        let read = match tokio::time::timeout(patience, source.read(&mut buffer, room)).await {
+            Ok(Ok(read)) => Some(read),
             Ok(Err(error)) => return Err(broken(&error)),
-            Err(_) => return Err(Refusal::malformed("upload_stalled", "no byte arrived for too long").into()),
+            Err(_) => None,
         };
-        total += read as u64;
+        match read {
+            Some(read) => {
+                total += read as u64;
+                last_byte = Instant::now();
+            }
+            None if last_byte.elapsed() >= services.uploads.idle_timeout => {
+                return Err(Refusal::malformed("upload_stalled", "no byte arrived for too long").into());
+            }
+            None => {}
+        }
         if total > limit {
             return Err(Refusal::too_large(limit).into());
         }
-        if read > 0 && buffer.len() < BUFFER {
+        if read.is_some_and(|read| read > 0) && buffer.len() < BUFFER {
             continue;
         }
-        // Full, or the end.
-        let (objects, before, bytes) = (services.objects.clone(), staged.take(), std::mem::take(&mut buffer));
-        let written = unmetered(move || {
-            let mut staged = match before {
-                Some(staged) => staged,
-                None => objects.stage()?,
-            };
-            staged.write(&bytes)?;
-            Ok::<_, ObjectError>(staged)
-        });
-        let written = written.await??;
-        if read == 0 {
+        // Full, the end, or a pause.
+        let written = write(services, staged.take(), std::mem::take(&mut buffer)).await?;
+        if read == Some(0) {
             return Ok(written);
         }
         staged = Some(written);
     }
+}
+
+/// Adds bytes to the object under way; begins one where there is none.
+async fn write(services: &Services, staged: Option<Staged>, bytes: Vec<u8>) -> Result<Staged, ServiceError> {
+    let objects = services.objects.clone();
+    let written = unmetered(move || {
+        let mut staged = match staged {
+            Some(staged) => staged,
+            None => objects.stage()?,
+        };
+        staged.write(&bytes)?;
+        Ok::<_, ObjectError>(staged)
+    });
+    Ok(written.await??)
 }
 
 fn check_type(request: &HttpRequest) -> Result<(), Refusal> {
@@ -89,25 +133,26 @@ fn check_type(request: &HttpRequest) -> Result<(), Refusal> {
 }
 
 fn decode(request: &HttpRequest, payload: Payload) -> Result<Source, Refusal> {
-    let raw = StreamReader::new(payload.map_err(io::Error::other));
     let encoding = request.headers().get(header::CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").trim());
-    Ok(match encoding.map(str::to_ascii_lowercase).as_deref() {
-        None | Some("" | "identity") => Box::pin(raw),
+    let raw = |payload: Payload| StreamReader::new(payload.map_err(io::Error::other));
+    let decoder: Pin<Box<dyn AsyncRead>> = match encoding.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("" | "identity") => return Ok(Source::Plain(payload, Bytes::new())),
         Some("gzip" | "x-gzip") => {
-            let mut decoder = GzipDecoder::new(raw);
+            let mut decoder = GzipDecoder::new(raw(payload));
             decoder.multiple_members(true);
             Box::pin(decoder)
         }
         Some("zstd") => {
-            let mut decoder = ZstdDecoder::with_params(raw, &[DParameter::window_log_max(ZSTD_WINDOW_LOG)]);
+            let mut decoder = ZstdDecoder::with_params(raw(payload), &[DParameter::window_log_max(ZSTD_WINDOW_LOG)]);
             decoder.multiple_members(true);
             Box::pin(decoder)
         }
-        Some("br") => Box::pin(BrotliDecoder::new(raw)),
+        Some("br") => Box::pin(BrotliDecoder::new(raw(payload))),
         Some(_) => {
             return Err(Refusal::unsupported("unsupported_encoding", "Content-Encoding must be gzip, zstd or br"));
         }
-    })
+    };
+    Ok(Source::Decoded(decoder))
 }
 
 /// A body that could not be read to its end: cut short by the client, or not in the encoding it claims.
