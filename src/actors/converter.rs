@@ -140,7 +140,7 @@ impl From<ObjectError> for JobError {
                 Self::dead("raw_object_corrupt", "the raw object's bytes are not those that were kept")
             }
             ObjectError::NotFound => Self::Retry("an object is not there"),
-            ObjectError::NoSpace => Self::Retry("no space is left"),
+            ObjectError::NoSpace => Self::Away("no space is left"),
             ObjectError::Exists | ObjectError::Io(_) => Self::Retry("the object store failed"),
         }
     }

@@ -69,7 +69,7 @@ impl DispatcherDeps {
                 self.tick().await;
                 next_tick = tokio::time::Instant::now() + self.tick;
             }
-            self.ledger.settle_abandoned().await;
+            self.ledger.settle().await;
             if !self.draining.load(Ordering::Relaxed) {
                 for kind in JobKind::ALL {
                     self.hand_out(kind).await;

@@ -10,7 +10,7 @@ use crate::domain::entropy::Entropy;
 use actix::dev::ToEnvelope;
 use actix::prelude::*;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -31,6 +31,8 @@ pub struct SupervisionPolicy {
     pub backoff_first: Duration,
     /// Longest pause before a rebuild.
     pub backoff_cap: Duration,
+    /// Threads on which one actor's work may block at once; further work waits for one.
+    pub blocking_threads: usize,
 }
 
 /// Why an actor gave no answer.
@@ -191,6 +193,23 @@ pub struct Supervisor {
     name: &'static str,
     watch: tokio::task::JoinHandle<bool>,
     stop: Arc<Notify>,
+    alive: Alive,
+}
+
+/// Whether an actor answered when it was last asked. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Alive {
+    /// The actor's name.
+    pub name: &'static str,
+    answered: Arc<AtomicBool>,
+}
+
+impl Alive {
+    /// Whether it did.
+    #[must_use]
+    pub fn get(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
+    }
 }
 
 impl Supervisor {
@@ -210,6 +229,7 @@ impl Supervisor {
             generation: AtomicU64::new(1),
         });
         let stop = Arc::new(Notify::new());
+        let alive = Alive { name: A::NAME, answered: Arc::new(AtomicBool::new(true)) };
         metrics.actor_started(A::NAME);
         let watcher = Watcher {
             shared: shared.clone(),
@@ -218,15 +238,22 @@ impl Supervisor {
             entropy: entropy.clone(),
             factory,
             arbiter,
+            alive: alive.clone(),
         };
         let watch = tokio::spawn(watcher.run(stop.clone()));
-        (Handle { shared }, Self { name: A::NAME, watch, stop })
+        (Handle { shared }, Self { name: A::NAME, watch, stop, alive })
     }
 
     /// The actor's name.
     #[must_use]
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// Whether the actor answered when it was last asked.
+    #[must_use]
+    pub fn alive(&self) -> Alive {
+        self.alive.clone()
     }
 
     /// Stops the actor after what it has in hand; false when it did not within `limit`.
@@ -240,13 +267,21 @@ fn build<A: SupervisedActor>(
     policy: &SupervisionPolicy,
     factory: &Arc<dyn Fn() -> A + Send + Sync>,
 ) -> (Arbiter, Addr<A>) {
-    let arbiter = Arbiter::new();
+    let threads = policy.blocking_threads;
+    let arbiter = Arbiter::with_tokio_rt(move || runtime(threads));
     let (factory, mailbox) = (factory.clone(), policy.mailbox);
     let address = A::start_in_arbiter(&arbiter.handle(), move |context| {
         context.set_mailbox_capacity(mailbox);
         factory()
     });
     (arbiter, address)
+}
+
+/// What an actor runs on: one thread, and a bounded number beside it for what blocks.
+#[expect(clippy::expect_used, reason = "without threads there is no program; actix does the same")]
+fn runtime(blocking_threads: usize) -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().max_blocking_threads(blocking_threads).build().expect("the runtime of an actor is made")
 }
 
 /// Ends the thread of an actor that was replaced. One that is stuck cannot be killed; it stops if it ever comes back. What
@@ -265,6 +300,7 @@ struct Watcher<A: SupervisedActor> {
     entropy: Entropy,
     factory: Arc<dyn Fn() -> A + Send + Sync>,
     arbiter: Arbiter,
+    alive: Alive,
 }
 
 impl<A: SupervisedActor> Watcher<A> {
@@ -280,10 +316,14 @@ impl<A: SupervisedActor> Watcher<A> {
             }
             let address = self.shared.current.read().unwrap_or_else(PoisonError::into_inner).clone();
             let cause = match tokio::time::timeout(self.policy.stuck_after, address.send(Probe)).await {
-                Ok(Ok(())) => continue,
+                Ok(Ok(())) => {
+                    self.alive.answered.store(true, Ordering::Relaxed);
+                    continue;
+                }
                 Ok(Err(_)) => "died",
                 Err(_) => "stuck",
             };
+            self.alive.answered.store(false, Ordering::Relaxed);
             if built_at.elapsed() > self.policy.backoff_cap * 2 {
                 pause = self.policy.backoff_first;
             }
@@ -305,6 +345,7 @@ impl<A: SupervisedActor> Watcher<A> {
             std::mem::replace(&mut *self.shared.current.write().unwrap_or_else(PoisonError::into_inner), address);
         tokio::spawn(retire(arbiter, address, self.policy.ask_timeout));
         self.shared.generation.fetch_add(1, Ordering::Relaxed);
+        self.alive.answered.store(true, Ordering::Relaxed);
         self.metrics.actor_restarted(A::NAME, cause);
     }
 

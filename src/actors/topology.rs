@@ -10,7 +10,7 @@ use super::metrics::Metrics;
 use super::resolver::{Resolver, ResolverDeps};
 use super::scorer::{Scorer, ScorerDeps, ScorerPool};
 use super::session_auth::{SessionAuth, SessionAuthConfig, SessionAuthDeps};
-use super::supervision::{Handle, SupervisionPolicy, Supervisor};
+use super::supervision::{Alive, Handle, SupervisionPolicy, Supervisor};
 use super::trainer::{TrainerDeps, Trainers};
 use super::updates::Updates;
 use super::work::{Ledger, WorkPolicy};
@@ -185,6 +185,12 @@ impl Topology {
         Self { session_auth, resolver, ingest, updates, ledger, draining, trainers, supervisors, metrics }
     }
 
+    /// Whether each actor answers; trainers, who come and go, are left out.
+    #[must_use]
+    pub fn alive(&self) -> Vec<Alive> {
+        self.supervisors.iter().map(Supervisor::alive).collect()
+    }
+
     /// Takes no new jobs, waits for those under way, and stops every actor; the names of those that did not stop.
     pub async fn stop(self, limit: Duration) -> Vec<&'static str> {
         self.draining.store(true, Ordering::Relaxed);
@@ -216,6 +222,7 @@ fn supervision_policy(config: &Config) -> SupervisionPolicy {
         stuck_after: Duration::from_millis(supervision.stuck_after_ms),
         backoff_first: Duration::from_millis(supervision.backoff_first_ms),
         backoff_cap: Duration::from_millis(supervision.backoff_cap_ms),
+        blocking_threads: config.compute.threads,
     }
 }
 
@@ -229,5 +236,6 @@ fn work_policy(config: &Config) -> WorkPolicy {
         max_attempts: queue.max_attempts,
         backoff_first: Duration::from_millis(queue.backoff_first_ms),
         backoff_cap: seconds(queue.backoff_cap_seconds),
+        longest_rest: seconds(queue.longest_rest_seconds),
     }
 }

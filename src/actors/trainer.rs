@@ -142,6 +142,8 @@ struct Inner {
     entropy: Entropy,
     at_once: usize,
     idle_after: Duration,
+    /// Where trainers are watched: not where they are asked for, which is an actor's thread and may end before them.
+    runtime: tokio::runtime::Handle,
     trainers: Mutex<HashMap<String, Desk>>,
 }
 
@@ -161,7 +163,8 @@ impl Desk {
 }
 
 impl Trainers {
-    /// None yet; at most `at_once` live at a time, each until it was idle for `idle_after`.
+    /// None yet; at most `at_once` live at a time, each until it was idle for `idle_after`. To be called on the program's
+    /// own runtime, which watches them.
     #[must_use]
     pub fn new(
         deps: TrainerDeps,
@@ -171,13 +174,15 @@ impl Trainers {
         at_once: usize,
         idle_after: Duration,
     ) -> Self {
-        Self(Arc::new(Inner { deps, policy, metrics, entropy, at_once, idle_after, trainers: Mutex::default() }))
+        let (runtime, trainers) = (tokio::runtime::Handle::current(), Mutex::default());
+        Self(Arc::new(Inner { deps, policy, metrics, entropy, at_once, idle_after, runtime, trainers }))
     }
 
     /// Gives a training to the trainer of its care provider, who is made if there is none. The assignment comes back
     /// when there are as many trainers as there may be and each is busy.
     pub(super) fn give(&self, assignment: Assignment) -> Result<(), Assignment> {
         let Some(lane) = assignment.job().map(|job| job.lane.clone()) else { return Ok(()) };
+        let _runtime = self.0.runtime.enter();
         let mut trainers = self.0.trainers.lock().unwrap_or_else(PoisonError::into_inner);
         self.retire(&mut trainers, &lane);
         if trainers.len() >= self.0.at_once && !trainers.contains_key(&lane) {
@@ -209,6 +214,7 @@ impl Trainers {
             if (elapsed > self.0.idle_after || (crowded && place == longest))
                 && let Some(desk) = trainers.remove(&lane)
             {
+                self.0.metrics.actor_stopped(desk.supervisor.name());
                 tokio::spawn(desk.supervisor.stop(Duration::from_secs(5)));
             }
         }
@@ -223,6 +229,7 @@ impl Trainers {
             if !desk.supervisor.stop(limit).await {
                 left.push(name);
             }
+            self.0.metrics.actor_stopped(name);
         }
         left
     }

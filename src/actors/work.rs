@@ -2,6 +2,7 @@
 //!
 //! An [`Assignment`] that is dropped before it is settled, because its actor died, is given back at once. One whose
 //! time is over is struck off the ledger: its lease ends, the job is leased anew, and the fence refuses a late result.
+//! What could not be recorded, because the database is away, stays on the ledger until it can.
 
 use super::metrics::Metrics;
 use super::updates::Updates;
@@ -20,6 +21,9 @@ use tokio::time::Instant;
 pub enum JobError {
     /// It may go better next time; the cause is for the log and holds nothing of a person.
     Retry(&'static str),
+    /// Something that every job needs is away: the database, the object store, room on the disk. Says nothing of this job,
+    /// and is no attempt of it.
+    Away(&'static str),
     /// It never will.
     Dead(Failure),
     /// Somebody else has it by now.
@@ -38,8 +42,8 @@ impl From<DatabaseError> for JobError {
     fn from(error: DatabaseError) -> Self {
         match error {
             DatabaseError::Fenced => Self::Fenced,
-            DatabaseError::Unavailable(_) => Self::Retry("database not available"),
-            DatabaseError::Full(_) => Self::Retry("database disk full"),
+            DatabaseError::Unavailable(_) => Self::Away("database not available"),
+            DatabaseError::Full(_) => Self::Away("database disk full"),
             DatabaseError::Corrupt(what) => Self::Retry(what),
             DatabaseError::Duplicate(_)
             | DatabaseError::MissingReference(_)
@@ -56,7 +60,7 @@ impl From<super::compute::ComputeError> for JobError {
     fn from(error: super::compute::ComputeError) -> Self {
         match error {
             super::compute::ComputeError::Panicked => Self::Retry("panicked"),
-            super::compute::ComputeError::Stopping => Self::Retry("stopping"),
+            super::compute::ComputeError::Stopping => Self::Away("stopping"),
         }
     }
 }
@@ -76,6 +80,8 @@ pub struct WorkPolicy {
     pub backoff_first: Duration,
     /// Longest delay.
     pub backoff_cap: Duration,
+    /// Longest rest of a kind while something that it needs is away.
+    pub longest_rest: Duration,
 }
 
 fn index(kind: JobKind) -> usize {
@@ -117,9 +123,19 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Held {
     jobs: HashMap<Fence2, (JobKind, Instant)>,
-    abandoned: Vec<Job>,
+    /// What is not recorded yet, and why it was not done.
+    unsettled: Vec<(Job, JobError)>,
     /// Kinds of which there may be a job ready.
     due: HashSet<JobKind>,
+    /// Kinds that rest because something that they need is away.
+    resting: HashMap<JobKind, Rest>,
+}
+
+/// Until when, and for how long that is.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    until: Instant,
+    pause: Duration,
 }
 
 /// A fence as a map key.
@@ -157,6 +173,9 @@ impl Ledger {
     /// and gets that many says so by [`Ledger::wake`], for there may be more.
     pub(super) fn wanted(&self, kind: JobKind) -> usize {
         let mut held = self.held();
+        if held.resting.get(&kind).is_some_and(|rest| rest.until > Instant::now()) {
+            return 0;
+        }
         let busy = held.jobs.values().filter(|(held, _)| *held == kind).count();
         match self.0.policy.at_once(kind).saturating_sub(busy) {
             0 => 0,
@@ -206,11 +225,11 @@ impl Ledger {
         held.jobs.keys().map(|fence| Fence { job_id: fence.0, token: fence.1 }).collect()
     }
 
-    /// Gives back what was dropped unsettled.
-    pub(super) async fn settle_abandoned(&self) {
-        let abandoned = std::mem::take(&mut self.held().abandoned);
-        for job in abandoned {
-            self.fail(&job, JobError::Retry("its actor died")).await;
+    /// Records what is not recorded yet, as far as the database can.
+    pub(super) async fn settle(&self) {
+        let unsettled = std::mem::take(&mut self.held().unsettled);
+        for (job, error) in unsettled {
+            self.fail(job, error).await;
         }
     }
 
@@ -228,11 +247,15 @@ impl Ledger {
         }
     }
 
-    async fn fail(&self, job: &Job, error: JobError) {
+    /// Records that a job was not done and lets go of it; what cannot be recorded now stays held.
+    async fn fail(&self, job: Job, error: JobError) {
         let Inner { policy, database, clock, entropy, .. } = &*self.0;
-        let outcome = match error {
-            JobError::Fenced => return,
-            JobError::Dead(failure) => Outcome::Dead(failure),
+        let outcome = match &error {
+            JobError::Fenced => return self.release(&job),
+            JobError::Dead(failure) => Outcome::Dead(failure.clone()),
+            JobError::Away(reason) => {
+                Outcome::Postponed { at: clock.now() + self.rest(job.kind), reason: (*reason).to_owned() }
+            }
             JobError::Retry(reason) if job.attempt >= policy.max_attempts => Outcome::Dead(Failure {
                 code: "attempts_exhausted".into(),
                 message: format!("given up after {} attempts: {reason}", job.attempt),
@@ -240,15 +263,37 @@ impl Ledger {
             JobError::Retry(reason) => {
                 let doublings = u32::try_from(job.attempt - 1).unwrap_or(0).min(16);
                 let pause = (policy.backoff_first * 2_u32.pow(doublings)).min(policy.backoff_cap);
-                Outcome::Retry { at: clock.now() + entropy.jitter(pause), reason: reason.to_owned() }
+                Outcome::Retry { at: clock.now() + entropy.jitter(pause), reason: (*reason).to_owned() }
             }
         };
         tracing::warn!(kind = job.kind.name(), test_event = %job.subject, attempt = job.attempt, ?outcome, "a job was not done");
-        if let Err(error) = database.fail_job(job, &outcome, clock.now()).await {
-            // Its lease ends by itself then.
-            tracing::warn!(error = &error as &dyn std::error::Error, "a failure could not be recorded");
+        match database.fail_job(&job, &outcome, clock.now()).await {
+            Ok(()) | Err(DatabaseError::Fenced) => {}
+            Err(failed) => {
+                tracing::warn!(error = &failed as &dyn std::error::Error, "a failure could not be recorded");
+                self.held().unsettled.push((job, error));
+                return;
+            }
         }
         self.0.updates.publish(job.subject);
+        self.release(&job);
+    }
+
+    /// Lets a kind rest, longer each time that it comes from a rest; for how long.
+    fn rest(&self, kind: JobKind) -> Duration {
+        let (now, policy) = (Instant::now(), &self.0.policy);
+        let mut held = self.held();
+        let rest = held.resting.entry(kind).or_insert(Rest { until: now, pause: policy.backoff_first / 2 });
+        if rest.until <= now {
+            rest.pause = (rest.pause * 2).min(policy.longest_rest);
+            rest.until = now + self.0.entropy.jitter(rest.pause);
+        }
+        rest.until.saturating_duration_since(now)
+    }
+
+    /// What a kind needs is there.
+    fn rested(&self, kind: JobKind) {
+        self.held().resting.remove(&kind);
     }
 }
 
@@ -278,15 +323,23 @@ impl Assignment {
         let outcome = match &result {
             Ok(()) => "done",
             Err(JobError::Retry(_)) => "retry",
+            Err(JobError::Away(_)) => "away",
             Err(JobError::Dead(_)) => "dead",
             Err(JobError::Fenced) => "fenced",
         };
         self.ledger.0.metrics.stage(job.kind.name(), outcome, self.begun.elapsed());
-        if let Err(error) = result {
-            self.ledger.fail(&job, error).await;
+        match result {
+            Ok(()) => {
+                self.job = None;
+                self.ledger.rested(job.kind);
+                self.ledger.release(&job);
+            }
+            Err(error) => {
+                // Dropped from here on, it is struck off when its time is over.
+                self.job = None;
+                self.ledger.fail(job, error).await;
+            }
         }
-        self.job = None;
-        self.ledger.release(&job);
     }
 
     /// The job.
@@ -312,8 +365,7 @@ impl Assignment {
 impl Drop for Assignment {
     fn drop(&mut self) {
         if let Some(job) = self.job.take() {
-            self.ledger.release(&job);
-            self.ledger.held().abandoned.push(job);
+            self.ledger.held().unsettled.push((job, JobError::Retry("its actor died")));
             self.ledger.0.changed.notify_one();
         }
     }

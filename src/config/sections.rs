@@ -1,7 +1,9 @@
 //! The sections of the configuration, their defaults and their rules.
 
 use super::ConfigError;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -93,6 +95,9 @@ section!(
         max_connections: usize = 10_000,
         /// Seconds that a client may take to send a request's head.
         head_timeout_seconds: u64 = 10,
+        /// Networks of the proxies in front, such as `10.0.0.0/8`: they are believed when `X-Forwarded-For` says where a
+        /// request came from.
+        trusted_proxies: Vec<IpNet> = Vec::new(),
         /// Seconds that requests under way get when the program stops.
         drain_seconds: u64 = 20,
         /// Whether there is a GraphQL query page at `/graphiql`.
@@ -217,6 +222,16 @@ section!(
         window_seconds: u64 = 900,
         /// Passwords hashed at once.
         hashes_at_once: usize = 2,
+        /// Accounts made from one address in the window.
+        max_sign_ups_per_address: u32 = 20,
+        /// Issuer of tokens, where accounts are an external provider's.
+        issuer: Option<String> = None,
+        /// Where that provider publishes its keys.
+        jwks_url: Option<String> = None,
+        /// Whom its tokens are meant for.
+        audience: Option<String> = None,
+        /// Which of its claims says what.
+        claims: BTreeMap<String, String> = BTreeMap::new(),
     }
 );
 
@@ -231,6 +246,8 @@ section!(
         backoff_first_ms: u64 = 500,
         /// Longest delay, seconds.
         backoff_cap_seconds: u64 = 300,
+        /// Longest rest of a step while the database, the object store or room on the disk is away, seconds.
+        longest_rest_seconds: u64 = 10,
         /// Milliseconds between looks for what became due.
         tick_ms: u64 = 500,
         /// Conversions at once.
@@ -249,7 +266,7 @@ section!(
     ComputeConfig {
         /// Threads for parsing, signal code and training at once; 0 is one more than there are processors.
         at_once: usize = 0,
-        /// Threads of the pipeline for that and for waiting on the disk.
+        /// Threads beside each actor's own for that and for waiting on the disk.
         threads: usize = 16,
     }
 );
@@ -340,6 +357,8 @@ impl Config {
             ("training.every", self.training.every.max(0).unsigned_abs()),
             ("training.at_once", self.training.at_once as u64),
             ("training.max_trainers", self.training.max_trainers as u64),
+            ("graphql.at_once", self.graphql.at_once as u64),
+            ("auth.hashes_at_once", self.auth.hashes_at_once as u64),
             ("scoring.workers", self.scoring.workers as u64),
             ("queue.lease_seconds", self.queue.lease_seconds),
             ("queue.max_attempts", self.queue.max_attempts.max(0).unsigned_abs()),
@@ -357,6 +376,12 @@ impl Config {
         }
         if self.http.bind.parse::<std::net::SocketAddr>().is_err() {
             return not_allowed("http.bind", "must be an address and a port such as 127.0.0.1:8080");
+        }
+        if self.training.max_trainers < self.training.at_once {
+            return not_allowed("training.max_trainers", "must be at least training.at_once");
+        }
+        if self.auth.issuer.is_some() || self.auth.jwks_url.is_some() || self.auth.audience.is_some() {
+            return missing("auth.issuer", "An external OpenID Connect provider", None);
         }
         if self.queue.lease_seconds * 1_000 < 4 * self.queue.tick_ms {
             return not_allowed(

@@ -6,9 +6,15 @@ use crate::actors::ServiceError;
 use crate::actors::session_auth::Authenticate;
 use crate::domain::access::Caller;
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderName};
 use actix_web::{FromRequest, HttpRequest, web};
+use ipnet::IpNet;
+use std::net::IpAddr;
 use std::pin::Pin;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// Proxies that one request comes through at most.
+const MOST_PROXIES: usize = 16;
 
 /// A caller whose token holds. A handler that takes one answers 401 to everybody else.
 #[derive(Debug, Clone)]
@@ -47,10 +53,47 @@ fn token(request: &HttpRequest) -> Option<String> {
     (!token.is_empty()).then(|| token.to_owned())
 }
 
+/// Where a request came from: the peer, or, where that is a proxy of ours, the last address in `X-Forwarded-For` that is
+/// none. What stands before it was written by the client and says nothing.
+pub(super) fn client_address(request: &HttpRequest, proxies: &[IpNet]) -> Option<IpAddr> {
+    let ours = |address: &IpAddr| proxies.iter().any(|proxy| proxy.contains(&address.to_canonical()));
+    let peer = request.peer_addr()?.ip();
+    if !ours(&peer) {
+        return Some(peer);
+    }
+    let forwarded: Vec<&str> = request
+        .headers()
+        .get_all(&X_FORWARDED_FOR)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .collect();
+    let addresses = forwarded.iter().rev().map_while(|address| address.trim().parse().ok());
+    Some(addresses.take(MOST_PROXIES).find(|address| !ours(address)).unwrap_or(peer))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use actix_web::test::TestRequest;
+
+    #[test]
+    fn only_a_proxy_of_ours_is_believed() {
+        let proxies = ["10.0.0.0/8".parse().unwrap()];
+        for (peer, forwarded, expected) in [
+            ("203.0.113.7", "198.51.100.1", "203.0.113.7"),
+            ("10.0.0.1", "198.51.100.1", "198.51.100.1"),
+            ("10.0.0.1", "1.2.3.4, 198.51.100.1", "198.51.100.1"),
+            ("10.0.0.1", "198.51.100.1, 10.0.0.2", "198.51.100.1"),
+            ("10.0.0.1", "nonsense", "10.0.0.1"),
+            ("10.0.0.1", "", "10.0.0.1"),
+            ("10.0.0.1", "2001:db8::1", "2001:db8::1"),
+        ] {
+            let peer = format!("{peer}:1000").parse().unwrap();
+            let request = TestRequest::default().peer_addr(peer).insert_header((X_FORWARDED_FOR, forwarded));
+            let found = client_address(&request.to_http_request(), &proxies);
+            assert_eq!(found, Some(expected.parse().unwrap()), "{peer} {forwarded}");
+        }
+    }
 
     #[test]
     fn a_token_comes_bare_or_after_bearer() {

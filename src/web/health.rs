@@ -36,7 +36,8 @@ async fn ready(services: web::Data<Services>) -> HttpResponse {
     );
     let database = matches!(database, Ok(Ok(())));
     let objects = matches!(objects, Ok(Ok(Ok(()))));
-    let actors = auth.is_ok() && resolver.is_ok() && ingest.is_ok();
+    let silent: Vec<_> = services.actors.iter().filter(|actor| !actor.get()).map(|actor| actor.name).collect();
+    let actors = auth.is_ok() && resolver.is_ok() && ingest.is_ok() && silent.is_empty();
     let ready = database && objects && actors;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     HttpResponse::build(status)

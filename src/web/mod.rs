@@ -14,7 +14,7 @@ use crate::actors::ingest::Ingest;
 use crate::actors::metrics::Metrics;
 use crate::actors::resolver::Resolver;
 use crate::actors::session_auth::SessionAuth;
-use crate::actors::supervision::Handle;
+use crate::actors::supervision::{Alive, Handle};
 use crate::actors::topology::{Ground, Topology};
 use crate::actors::updates::Updates;
 use crate::config::{Config, seconds};
@@ -22,6 +22,7 @@ use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::storage::database::Database;
 use crate::storage::objects::Folder;
+use ipnet::IpNet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -51,6 +52,10 @@ pub struct Services {
     pub uploads: UploadLimits,
     /// A permit for each upload whose body arrives.
     pub uploads_open: Arc<Semaphore>,
+    /// Proxies that are believed when they say where a request came from.
+    pub trusted_proxies: Arc<[IpNet]>,
+    /// Whether each actor answers.
+    pub actors: Vec<Alive>,
     /// Whether there is a query page.
     pub query_page: bool,
 }
@@ -83,6 +88,8 @@ impl Services {
                 idle_timeout: seconds(config.uploads.idle_timeout_seconds),
             },
             uploads_open: Arc::new(Semaphore::new(config.uploads.max_open)),
+            trusted_proxies: config.http.trusted_proxies.clone().into(),
+            actors: topology.alive(),
             query_page: config.http.query_page,
         }
     }

@@ -23,7 +23,7 @@ struct Operation {
 }
 
 /// Each about the patient `own`, who is linked to `clinic-1`.
-const OPERATIONS: [Operation; 10] = [
+const OPERATIONS: [Operation; 12] = [
     Operation {
         name: "getPatientById",
         document: "{ getPatientById(patient_id: \"own\") { patient_id } }",
@@ -71,6 +71,16 @@ const OPERATIONS: [Operation; 10] = [
     Operation {
         name: "addTestType",
         document: "mutation { addTestType(test_type: \"walk\", duration_in_seconds: 30) { test_type } }",
+        expected: [Forbidden, Forbidden, Forbidden, Forbidden, Done, SignIn],
+    },
+    Operation {
+        name: "getCareproviderById",
+        document: "{ getCareproviderById(care_provider_id: \"clinic-1\") { care_provider_id } }",
+        expected: [Forbidden, Forbidden, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "createCareProvider",
+        document: "mutation { createCareProvider(care_provider_id: \"FRESH\", email: \"c@example.org\") { care_provider_id } }",
         expected: [Forbidden, Forbidden, Forbidden, Forbidden, Done, SignIn],
     },
     Operation {
@@ -127,6 +137,24 @@ async fn every_role_may_do_with_graphql_what_the_policy_says_and_nothing_else() 
             }
         }
     }
+}
+
+/// An operation that is added to the schema must be added here.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_of_the_schema_is_tested() {
+    let program = Program::start();
+    let clinic = program.clinic().await;
+    let document = "{ __schema { queryType { fields { name } } mutationType { fields { name } } } }";
+    let schema = clinic.data(document, json!({})).await;
+    let names = |kind: &str| {
+        let fields = schema["__schema"][kind]["fields"].as_array().unwrap().clone();
+        fields.into_iter().map(|field| field["name"].as_str().unwrap().to_owned())
+    };
+    let mut found: Vec<_> = names("queryType").chain(names("mutationType")).collect();
+    let mut tested: Vec<_> = OPERATIONS.iter().map(|operation| operation.name).collect();
+    found.sort();
+    tested.sort_unstable();
+    assert_eq!(found, tested);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,6 +42,8 @@ pub struct SessionAuthConfig {
     pub max_failures: u32,
     /// Failed sign-ins in the window from one address.
     pub max_failures_per_address: u32,
+    /// Accounts made in the window from one address.
+    pub max_sign_ups_per_address: u32,
     /// The window.
     pub window: Duration,
     /// Passwords hashed at once.
@@ -65,6 +67,7 @@ impl From<&AuthConfig> for SessionAuthConfig {
             session: Duration::from_secs(config.session_days.saturating_mul(86_400)),
             max_failures: config.max_failures,
             max_failures_per_address: config.max_failures_per_address,
+            max_sign_ups_per_address: config.max_sign_ups_per_address,
             window: Duration::from_secs(config.window_seconds),
             hashes_at_once: config.hashes_at_once,
             longest_hash_wait: Duration::from_secs(5),
@@ -91,6 +94,8 @@ pub struct SignUp {
     pub first_name: Option<String>,
     /// The patient's.
     pub last_name: Option<String>,
+    /// Where the request came from.
+    pub peer: Option<IpAddr>,
 }
 
 /// A new account.
@@ -199,9 +204,11 @@ impl SessionAuth {
             in_flight: Arc::new(Semaphore::new(deps.config.at_once)),
             auth: Auth {
                 passwords: deps.config.passwords(),
+                new_passwords: deps.config.passwords(),
                 limit: SignInLimit {
                     for_account: deps.config.max_failures,
                     for_address: deps.config.max_failures_per_address,
+                    sign_ups: deps.config.max_sign_ups_per_address,
                     window: deps.config.window,
                 },
                 keys: Arc::new(OnceCell::new()),
@@ -268,13 +275,16 @@ answers! {
 struct Auth {
     deps: SessionAuthDeps,
     passwords: Passwords,
+    /// Of new accounts: making many does not keep others from signing in.
+    new_passwords: Passwords,
     limit: SignInLimit,
     keys: Arc<OnceCell<Arc<Keys>>>,
 }
 
 impl Auth {
     async fn sign_up(&self, message: SignUp) -> Result<SignedUp, ServiceError> {
-        let SignUp { email, password, first_name, last_name } = message;
+        let SignUp { email, password, first_name, last_name, peer } = message;
+        self.limit.claim_sign_up(&self.deps.database, peer, self.now()).await?;
         let patient = PatientId::new(self.deps.entropy.uuid().to_string())
             .map_err(|error| ServiceError::Internal(error.into()))?;
         let wanted = Wanted { email, password, role: Role::Patient(patient.clone()), first_name, last_name };
@@ -289,7 +299,7 @@ impl Auth {
 
     async fn make(&self, wanted: Wanted) -> Result<AccountId, ServiceError> {
         let SessionAuthDeps { database, entropy, .. } = &self.deps;
-        accounts::make(database, entropy, &self.passwords, self.now(), wanted).await
+        accounts::make(database, entropy, &self.new_passwords, self.now(), wanted).await
     }
 
     async fn sign_in(&self, message: SignIn) -> Result<Tokens, ServiceError> {

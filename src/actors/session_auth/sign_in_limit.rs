@@ -16,6 +16,8 @@ pub(super) struct SignInLimit {
     pub(super) for_account: u32,
     /// Failures from one address.
     pub(super) for_address: u32,
+    /// Accounts made from one address.
+    pub(super) sign_ups: u32,
     /// In this time.
     pub(super) window: Duration,
 }
@@ -37,11 +39,32 @@ impl SignInLimit {
         now: DateTime<Utc>,
     ) -> Result<Attempt, ServiceError> {
         let attempt = Attempt::new(email, peer);
+        let bounds = [(attempt.address, self.for_address), (attempt.account, self.for_account)];
+        self.count(database, &bounds, now).await?;
+        Ok(attempt)
+    }
+
+    /// Counts an account that is to be made, or refuses it.
+    pub(super) async fn claim_sign_up(
+        &self,
+        database: &Database,
+        peer: Option<IpAddr>,
+        now: DateTime<Utc>,
+    ) -> Result<(), ServiceError> {
+        let key = *blake3::hash(format!("sign-up\n{}", address(peer)).as_bytes()).as_bytes();
+        self.count(database, &[(key, self.sign_ups)], now).await
+    }
+
+    async fn count(
+        &self,
+        database: &Database,
+        bounds: &[([u8; 32], u32)],
+        now: DateTime<Utc>,
+    ) -> Result<(), ServiceError> {
         let window = TimeDelta::from_std(self.window).unwrap_or(TimeDelta::MAX);
         let since = now.checked_sub_signed(window).unwrap_or(DateTime::<Utc>::MIN_UTC);
-        let bounds = [(attempt.address, self.for_address), (attempt.account, self.for_account)];
-        match database.claim_sign_in(&bounds, now, since).await? {
-            None => Ok(attempt),
+        match database.claim_sign_in(bounds, now, since).await? {
+            None => Ok(()),
             Some(began) => Err(ServiceError::TooManyAttempts {
                 retry_after: (began - since).to_std().unwrap_or_default().max(Duration::from_secs(1)),
             }),
@@ -61,13 +84,17 @@ impl SignInLimit {
 
 impl Attempt {
     fn new(email: &str, peer: Option<IpAddr>) -> Self {
-        let address = peer.map_or_else(|| "unknown".to_owned(), |peer| network(peer).to_string());
+        let address = address(peer);
         let address_key = *blake3::hash(format!("address\n{address}").as_bytes()).as_bytes();
         Self {
             account: *blake3::hash(format!("account\n{address}\n{email}").as_bytes()).as_bytes(),
             address: address_key,
         }
     }
+}
+
+fn address(peer: Option<IpAddr>) -> String {
+    peer.map_or_else(|| "unknown".to_owned(), |peer| network(peer).to_string())
 }
 
 /// An IPv6 client has a whole /64 to itself (RFC 6177): that counts as one address.
@@ -82,7 +109,8 @@ fn network(peer: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    const LIMIT: SignInLimit = SignInLimit { for_account: 5, for_address: 8, window: Duration::from_secs(900) };
+    const LIMIT: SignInLimit =
+        SignInLimit { for_account: 5, for_address: 8, sign_ups: 3, window: Duration::from_secs(900) };
 
     async fn database() -> (tempfile::TempDir, Database) {
         let folder = tempfile::tempdir().unwrap();
@@ -140,6 +168,18 @@ mod tests {
             let attempt = LIMIT.claim(&database, "a@example.org", peer("10.0.0.1"), at(0)).await.unwrap();
             LIMIT.withdrawn(&database, &attempt).await.unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn accounts_made_from_one_address_are_bounded() {
+        let (_folder, database) = database().await;
+        for _ in 0..3 {
+            LIMIT.claim_sign_up(&database, peer("10.0.0.1"), at(0)).await.unwrap();
+        }
+        let refused = LIMIT.claim_sign_up(&database, peer("10.0.0.1"), at(1)).await;
+        assert!(matches!(refused, Err(ServiceError::TooManyAttempts { .. })));
+        LIMIT.claim_sign_up(&database, peer("10.0.0.2"), at(1)).await.unwrap();
+        LIMIT.claim(&database, "a@example.org", peer("10.0.0.1"), at(1)).await.unwrap();
     }
 
     #[test]

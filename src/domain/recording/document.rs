@@ -5,7 +5,6 @@ use super::refusal::Refusal;
 use super::{AXES, Day, Recording};
 use crate::domain::ids::{InvalidId, Movement, PatientId, TestEventId};
 use bytes::Bytes;
-use chrono::NaiveDate;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -138,9 +137,7 @@ fn read_day(text: &str) -> Result<Day, Refusal> {
     });
     let mut next = || parts.next().flatten().ok_or_else(refuse);
     let (year, month, day) = (next()?, next()?, next()?);
-    let year = i32::try_from(year).ok().filter(|year| *year >= 1970).ok_or_else(refuse)?;
-    NaiveDate::from_ymd_opt(year, month, day).ok_or_else(refuse)?;
-    Ok(Day { year, month, day })
+    i32::try_from(year).ok().and_then(|year| Day::new(year, month, day)).ok_or_else(refuse)
 }
 
 /// What serde_json says of a document, as one of our codes. It names no value.

@@ -13,6 +13,7 @@ pub use timestamps::Timestamp;
 
 use super::ids::{Movement, PatientId, TestEventId};
 use bytes::Bytes;
+use chrono::NaiveDate;
 use columns::ColumnText;
 
 /// The axes in the order of every table: accelerometer (m/s², gravity included), gyroscope (rad/s), magnetometer (µT).
@@ -27,6 +28,15 @@ pub struct Day {
     pub month: u32,
     /// 1 to 31, a day that this month has.
     pub day: u32,
+}
+
+impl Day {
+    /// A day of the calendar from 1970 on, or none.
+    #[must_use]
+    pub fn new(year: i32, month: u32, day: u32) -> Option<Self> {
+        NaiveDate::from_ymd_opt(year, month, day).filter(|_| (1970..=9999).contains(&year))?;
+        Some(Self { year, month, day })
+    }
 }
 
 /// A recording that follows the rules of the format. Made by [`parse`] only: at least one sample, columns of equal

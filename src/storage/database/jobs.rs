@@ -77,6 +77,13 @@ pub enum Outcome {
         /// Why it was not done.
         reason: String,
     },
+    /// It is tried again then, and this was no attempt of it.
+    Postponed {
+        /// When.
+        at: DateTime<Utc>,
+        /// What was away.
+        reason: String,
+    },
     /// It is never tried again; its recording is marked failed.
     Dead(Failure),
 }
@@ -229,18 +236,20 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Fenced`] when somebody else has it by now.
     pub async fn fail_job(&self, job: &Job, outcome: &Outcome, now: DateTime<Utc>) -> Result<()> {
-        let (state, due_at, reason) = match outcome {
-            Outcome::Retry { at, reason } => ("delayed", micros(*at), reason),
-            Outcome::Dead(failure) => ("dead", 0, &failure.message),
+        let (state, due_at, reason, uncounted) = match outcome {
+            Outcome::Retry { at, reason } => ("delayed", micros(*at), reason, 0),
+            Outcome::Postponed { at, reason } => ("delayed", micros(*at), reason, 1),
+            Outcome::Dead(failure) => ("dead", 0, &failure.message, 0),
         };
         let mut transaction = self.begin_redoable().await?;
         let updated = sqlx::query(
-            "UPDATE jobs SET state = ?1, due_at = ?2, reason = ?3, owner = NULL
-             WHERE job_id = ?4 AND fence = ?5 AND state = 'leased'",
+            "UPDATE jobs SET state = ?1, due_at = ?2, reason = ?3, attempts = attempts - ?4, owner = NULL
+             WHERE job_id = ?5 AND fence = ?6 AND state = 'leased'",
         )
         .bind(state)
         .bind(due_at)
         .bind(reason)
+        .bind(uncounted)
         .bind(job.fence.job_id)
         .bind(job.fence.token)
         .execute(transaction.conn())

@@ -187,6 +187,19 @@ async fn a_count_that_is_complete_starts_one_training_and_its_model_the_backlog(
 }
 
 #[tokio::test]
+async fn a_postponed_job_has_not_been_tried() {
+    let (database, _folder) = database().await;
+    database.accept_recording(&new(1, "p-1", None), now()).await.unwrap();
+    for round in 0..30 {
+        let job = lease(&database, JobKind::Convert, 1).await.remove(0);
+        assert_eq!(job.attempt, 1);
+        let outcome = Outcome::Postponed { at: later(round), reason: "away".into() };
+        database.fail_job(&job, &outcome, now()).await.unwrap();
+        assert_eq!(database.release_due_jobs(later(round)).await.unwrap(), 1);
+    }
+}
+
+#[tokio::test]
 async fn a_job_that_is_given_up_marks_its_recording_and_keeps_its_reason() {
     let (database, _folder) = database().await;
     database.accept_recording(&new(1, "p-1", None), now()).await.unwrap();

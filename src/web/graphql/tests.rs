@@ -29,6 +29,7 @@ impl Bench {
             stuck_after: 5 * second,
             backoff_first: second,
             backoff_cap: second,
+            blocking_threads: 4,
         };
         let (resolver, supervisor) =
             Supervisor::start(&policy, &Metrics::new(), &Entropy::from_seed(1), move || Resolver::new(deps.clone()));

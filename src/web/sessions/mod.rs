@@ -2,7 +2,7 @@
 
 use super::Services;
 use super::body::read_object;
-use super::caller::Authenticated;
+use super::caller::{Authenticated, client_address};
 use super::problem::Problem;
 use crate::actors::ServiceError;
 use crate::actors::session_auth::{PublishedKeys, Refresh, SignIn, SignOut, SignUp, Tokens};
@@ -34,6 +34,7 @@ async fn sign_up(
         password: fields.text("password")?,
         first_name: fields.optional_text("first_name")?,
         last_name: fields.optional_text("last_name")?,
+        peer: client_address(&request, &services.trusted_proxies),
     };
     fields.finish()?;
     let made = services.session_auth.ask(ask).await.map_err(ServiceError::from)??;
@@ -50,7 +51,7 @@ async fn sign_in(
     let mut fields = read_object(&request, payload, LARGEST_BODY).await?;
     let (email, password) = (fields.text("email")?, fields.text("password")?);
     fields.finish()?;
-    let peer = request.peer_addr().map(|address| address.ip());
+    let peer = client_address(&request, &services.trusted_proxies);
     let tokens = services.session_auth.ask(SignIn { email, password, peer }).await.map_err(ServiceError::from)??;
     Ok(token_document(&tokens))
 }
