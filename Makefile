@@ -17,6 +17,12 @@ run: ## builds the embedded program, starts it with a demo clinic
 
 test: ## every test, with everything compiled in
 	@command -v cc >/dev/null || { echo "installing a C compiler"; apt-get update -q && apt-get install -qy gcc libc6-dev; }
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || if [ "$$(id -u)" = 0 ]; then \
+	    echo "installing PostgreSQL, of which the tests start a cluster of their own"; \
+	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy postgresql; \
+	else \
+	    echo "The tests start PostgreSQL's programs: install them (Debian: apt-get install postgresql)"; exit 1; \
+	fi
 	@echo "Building the tests. The first time this takes about ten minutes on two cores."
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	    $(CARGO) nextest run --locked --workspace --features full --no-fail-fast; \

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Bucket bounds of durations, seconds.
@@ -67,6 +67,7 @@ struct Inner {
     queue_age: Family<QueueLabels, Gauge<f64, AtomicU64>>,
     uploads_open: Gauge,
     model_cache: Family<CacheLabels, Gauge>,
+    database_statements: Counter,
 }
 
 impl Default for Metrics {
@@ -91,6 +92,7 @@ impl Metrics {
             queue_age: Family::default(),
             uploads_open: Gauge::default(),
             model_cache: Family::default(),
+            database_statements: Counter::default(),
         };
         let r = &mut inner.registry;
         r.register("http_request_duration_seconds", "HTTP requests by route pattern and status", inner.http.clone());
@@ -105,6 +107,11 @@ impl Metrics {
             "model_cache",
             "Model caches of the scorers: bytes, models, hits, misses, evictions",
             inner.model_cache.clone(),
+        );
+        r.register(
+            "database_statements",
+            "Statements sent to the database, beginnings and ends of transactions included",
+            inner.database_statements.clone(),
         );
         Self(Arc::new(inner))
     }
@@ -152,11 +159,12 @@ impl Metrics {
         self.0.model_cache.get_or_create(&CacheLabels { event }).inc_by(change);
     }
 
-    /// The text that a Prometheus server reads.
+    /// The text that a Prometheus server reads. `statements` is what the database was sent since it was opened.
     ///
     /// # Errors
     /// Never in practice: writing to a string.
-    pub fn encode(&self, queue: &[QueueDepth], now: DateTime<Utc>) -> Result<String, std::fmt::Error> {
+    pub fn encode(&self, queue: &[QueueDepth], statements: u64, now: DateTime<Utc>) -> Result<String, std::fmt::Error> {
+        self.0.database_statements.inner().store(statements, Ordering::Relaxed);
         self.0.queue_jobs.clear();
         self.0.queue_age.clear();
         for depth in queue {

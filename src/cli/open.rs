@@ -1,7 +1,7 @@
-//! Opening the embedded backends.
+//! Opening the backends.
 
 use crate::config::{Config, seconds};
-use crate::storage::database::Database;
+use crate::storage::database::{Database, PostgresOptions};
 use crate::storage::objects::Folder;
 use anyhow::Context;
 use fs4::fs_std::FileExt;
@@ -13,13 +13,26 @@ pub(super) struct DataDirLock(#[expect(dead_code, reason = "held, not read")] Fi
 
 /// Opens the database; makes and migrates it where needed.
 pub(super) async fn database(config: &Config) -> anyhow::Result<Database> {
-    let path = config.database_path();
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("the folder {} cannot be made", folder.display()))?;
-    }
-    Database::open(&path, config.database.readers, seconds(config.database.acquire_timeout_seconds))
-        .await
-        .with_context(|| format!("the database {} cannot be opened", path.display()))
+    let acquire_timeout = seconds(config.database.acquire_timeout_seconds);
+    let opened = match config.database_path() {
+        Some(path) => {
+            if let Some(folder) = path.parent() {
+                fs::create_dir_all(folder)
+                    .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+            }
+            Database::open_sqlite(&path, config.database.readers, acquire_timeout).await
+        }
+        None => {
+            Database::open_postgres(&PostgresOptions {
+                url: config.database.url.clone(),
+                connections: config.database.connections,
+                acquire_timeout,
+                statement_timeout: seconds(config.database.statement_timeout_seconds),
+            })
+            .await
+        }
+    };
+    opened.with_context(|| format!("the database {} cannot be opened", config.database_shown()))
 }
 
 /// Opens the folder of objects.

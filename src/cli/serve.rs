@@ -46,12 +46,15 @@ pub(super) fn run(file: Option<&Path>, options: &Options) -> anyhow::Result<()> 
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
-    let _lock = open::lock(config)?;
+    let embedded = config.database_path().is_some();
+    let _lock = if embedded { Some(open::lock(config)?) } else { None };
     let database = open::database(config).await?;
-    // Nobody else has the folder: what is leased was leased by a process that is gone.
-    let resumed = database.release_all_leases().await?;
-    if resumed > 0 {
-        tracing::info!(resumed, "work that a stopped process had begun is resumed");
+    if embedded {
+        // Nobody else has the folder: what is leased was leased by a process that is gone.
+        let resumed = database.release_all_leases().await?;
+        if resumed > 0 {
+            tracing::info!(resumed, "work that a stopped process had begun is resumed");
+        }
     }
     let ground = Ground {
         database,

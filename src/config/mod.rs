@@ -54,6 +54,15 @@ impl Config {
         Ok(config)
     }
 
+    /// Where the rows are, without a password.
+    #[must_use]
+    pub fn database_shown(&self) -> String {
+        match self.database_path() {
+            Some(path) => path.display().to_string(),
+            None => without_password(&self.database.url),
+        }
+    }
+
     /// The configuration as TOML, with secrets left out.
     ///
     /// # Errors
@@ -76,12 +85,14 @@ fn describe(error: &figment::Error) -> String {
     format!("{path}: {}{source}", error.kind)
 }
 
+/// The URL without its password, wherever it stands: before the host or among the parameters.
 fn without_password(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
+    let shown = url.split_once('?').map_or(url, |(address, _)| address);
+    match (shown.find("://"), shown.rfind('@')) {
         (Some(scheme), Some(at)) if scheme < at => {
-            let (scheme, host) = (url.get(..scheme).unwrap_or_default(), url.get(at..).unwrap_or_default());
+            let (scheme, host) = (shown.get(..scheme).unwrap_or_default(), shown.get(at..).unwrap_or_default());
             format!("{scheme}://***{host}")
         }
-        _ => url.to_owned(),
+        _ => shown.to_owned(),
     }
 }

@@ -108,12 +108,16 @@ section!(
 section!(
     /// Rows.
     DatabaseConfig {
-        /// `sqlite://PATH`; `{data_dir}` stands for the data folder.
+        /// `sqlite://PATH`, where `{data_dir}` stands for the data folder, or `postgres://USER:PASSWORD@HOST:PORT/NAME`.
         url: String = "sqlite://{data_dir}/stance.db".into(),
-        /// Connections for reading.
+        /// Connections for reading; SQLite.
         readers: u32 = 4,
+        /// Connections of this process, at least two; PostgreSQL.
+        connections: u32 = 16,
         /// Seconds to wait for a connection.
         acquire_timeout_seconds: u64 = 10,
+        /// Seconds that a statement may take; PostgreSQL.
+        statement_timeout_seconds: u64 = 30,
     }
 );
 
@@ -320,10 +324,10 @@ section!(
 );
 
 impl Config {
-    /// The file that holds the rows.
+    /// The file that holds the rows; `None` where a server does.
     #[must_use]
-    pub fn database_path(&self) -> PathBuf {
-        self.path_of(&self.database.url, "sqlite://")
+    pub fn database_path(&self) -> Option<PathBuf> {
+        self.database.url.starts_with("sqlite://").then(|| self.path_of(&self.database.url, "sqlite://"))
     }
 
     /// The folder that holds the objects.
@@ -349,6 +353,7 @@ impl Config {
             ("http.max_connections", self.http.max_connections as u64),
             ("database.readers", self.database.readers.into()),
             ("database.acquire_timeout_seconds", self.database.acquire_timeout_seconds),
+            ("database.statement_timeout_seconds", self.database.statement_timeout_seconds),
             ("ingest.at_once", self.ingest.at_once as u64),
             ("uploads.max_bytes", self.uploads.max_bytes),
             ("uploads.max_open", self.uploads.max_open as u64),
@@ -389,7 +394,12 @@ impl Config {
                 "must be at least four times queue.tick_ms, or leases end under way",
             );
         }
-        backend("database.url", &self.database.url, "sqlite", &[("postgres", None), ("postgresql", None)])?;
+        if self.database.connections < 2 {
+            return not_allowed("database.connections", "must be at least 2");
+        }
+        if !is_postgres(&self.database.url)? {
+            backend("database.url", &self.database.url, "sqlite", &[])?;
+        }
         backend("objects.url", &self.objects.url, "file", &[("s3", Some(cfg!(feature = "aws")))])?;
         if self.ingest.sqs_url.is_some() {
             return missing("ingest.sqs_url", "Amazon SQS", Some(cfg!(feature = "aws")));
@@ -402,6 +412,18 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Whether a URL is PostgreSQL's; it must name a database then. What is wrong is said without the URL's password.
+fn is_postgres(url: &str) -> Result<bool, ConfigError> {
+    let Some(rest) = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://")) else {
+        return Ok(false);
+    };
+    let address = rest.split_once('?').map_or(rest, |(address, _)| address);
+    if address.rsplit_once('/').is_none_or(|(_, name)| name.is_empty()) {
+        not_allowed("database.url", "must have the form postgres://USER:PASSWORD@HOST:PORT/NAME")?;
+    }
+    Ok(true)
 }
 
 /// Checks the scheme of a URL: the embedded one, or one that this build may not have.

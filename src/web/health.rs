@@ -46,7 +46,9 @@ async fn ready(services: web::Data<Services>) -> HttpResponse {
 
 async fn metrics(services: web::Data<Services>) -> Result<HttpResponse, Problem> {
     let queue = services.database.queue_depths().await.map_err(ServiceError::from)?;
-    let text =
-        services.metrics.encode(&queue, services.clock.now()).map_err(|error| ServiceError::Internal(error.into()))?;
+    let text = services
+        .metrics
+        .encode(&queue, services.database.statements(), services.clock.now())
+        .map_err(|error| ServiceError::Internal(error.into()))?;
     Ok(HttpResponse::Ok().content_type("application/openmetrics-text; version=1.0.0; charset=utf-8").body(text))
 }

@@ -11,7 +11,9 @@ fn a_configuration_that_cannot_hold_stops_the_start_with_the_keys_name() {
         ("training.minimum", "many", "training.minimum"),
         ("scoring.backend", "abacus", "scoring.backend"),
         ("database.url", "mysql://localhost/x", "database.url"),
-        ("database.url", "postgres://u:secret@localhost/x", "database.url"),
+        ("database.url", "postgres://u:secret@localhost", "database.url"),
+        ("database.connections", "1", "database.connections"),
+        ("database.statement_timeout_seconds", "0", "database.statement_timeout_seconds"),
         ("objects.url", "s3://bucket/prefix", "objects.url"),
         ("lake.engine", "athena", "lake.engine"),
         ("ingest.sqs_url", "https://sqs.example.org/q", "ingest.sqs_url"),
@@ -33,6 +35,34 @@ fn the_configuration_is_printed_with_what_the_environment_says() {
     assert!(well && text.contains("every = 7") && text.contains("bind = \"127.0.0.1:8080\""), "{text}");
     let (well, text) = program.run(&["--config", "/nowhere.toml", "config", "show"], "");
     assert!(!well && text.contains("/nowhere.toml"), "{text}");
+}
+
+#[test]
+fn a_password_of_the_database_is_not_printed() {
+    for url in ["postgres://u:secret@localhost/x", "postgresql://localhost/x?user=u&password=secret"] {
+        let program = Program::stopped(&[("database.url", url)]);
+        let (well, text) = program.run(&["config", "show"], "");
+        assert!(well && text.contains("localhost/x") && !text.contains("secret"), "{text}");
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("postgres://u:secret@127.0.0.1:{port}/x");
+    let program = Program::stopped(&[("database.url", &url), ("database.acquire_timeout_seconds", "1")]);
+    let (well, text) = program.run(&["migrate"], "");
+    assert!(!well && text.contains("cannot be opened") && text.contains("not available"), "{text}");
+    assert!(text.contains(&port.to_string()) && !text.contains("secret"), "{text}");
+}
+
+#[test]
+fn a_database_is_migrated_once() {
+    let server = stance_testkit::Postgres::database();
+    let url = server.url();
+    for settings in [vec![], vec![("database.url", url.as_str())]] {
+        let program = Program::stopped(&settings);
+        let (well, text) = program.run(&["migrate"], "");
+        assert!(well && text.ends_with("migrations applied, 0 were there\n"), "{text}");
+        let (well, text) = program.run(&["migrate"], "");
+        assert!(well && text.starts_with("0 migrations applied"), "{text}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod harness;
 mod killing;
 mod malformed;
 mod panics;
+mod postgres;
 mod real_data;
 mod training;
 mod uploads;

@@ -6,7 +6,7 @@ use crate::storage::database::{Patient, PatientLink};
 
 async fn deps() -> (tempfile::TempDir, ResolverDeps) {
     let folder = tempfile::tempdir().unwrap();
-    let database = Database::open(&folder.path().join("rows.db"), 2, Duration::from_secs(5)).await.unwrap();
+    let database = Database::open_sqlite(&folder.path().join("rows.db"), 2, Duration::from_secs(5)).await.unwrap();
     (folder, ResolverDeps::new(database, Arc::new(SystemClock), 8, Duration::from_secs(5)))
 }
 

@@ -3,6 +3,7 @@
 //! A token alone opens nothing: its session must hold in the database, and the account's row says what the caller is.
 
 mod accounts;
+mod key_ring;
 mod passwords;
 mod sign_in_limit;
 mod tokens;
@@ -20,13 +21,14 @@ use crate::supervised;
 use accounts::Wanted;
 use actix::prelude::*;
 use chrono::{DateTime, TimeDelta, Utc};
+use key_ring::KeyRing;
 use passwords::Passwords;
 use sign_in_limit::SignInLimit;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokens::{Claims, Keys};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::Semaphore;
 
 /// How often ended sessions and old attempts are deleted.
 const CLEAN_UP_EVERY: Duration = Duration::from_secs(600);
@@ -211,7 +213,7 @@ impl SessionAuth {
                     sign_ups: deps.config.max_sign_ups_per_address,
                     window: deps.config.window,
                 },
-                keys: Arc::new(OnceCell::new()),
+                keys: KeyRing::default(),
                 deps,
             },
         }
@@ -278,7 +280,7 @@ struct Auth {
     /// Of new accounts: making many does not keep others from signing in.
     new_passwords: Passwords,
     limit: SignInLimit,
-    keys: Arc<OnceCell<Arc<Keys>>>,
+    keys: KeyRing,
 }
 
 impl Auth {
@@ -355,7 +357,9 @@ impl Auth {
 
     async fn authenticate(&self, message: Authenticate) -> Result<Caller, ServiceError> {
         let now = self.now();
-        let claims = self.keys().await?.verify(&message.token, now).ok_or(ServiceError::Unauthenticated)?;
+        let SessionAuthDeps { database, entropy, .. } = &self.deps;
+        let keys = self.keys.keys_for(&message.token, database, entropy, now).await?;
+        let claims = keys.verify(&message.token, now).ok_or(ServiceError::Unauthenticated)?;
         let session: SessionId = claims.sid.parse().map_err(|_| ServiceError::Unauthenticated)?;
         let live = self.deps.database.live_session(session, now).await?.ok_or(ServiceError::Unauthenticated)?;
         if live.account.to_string() != claims.sub {
@@ -387,14 +391,8 @@ impl Auth {
         Ok(Tokens { access_token, refresh_token, expires_in })
     }
 
-    /// The keys, read once; the first is made where there is none.
     async fn keys(&self) -> Result<Arc<Keys>, ServiceError> {
-        let read = || async {
-            let (id, key) = tokens::new_key(&self.deps.entropy).map_err(ServiceError::Internal)?;
-            let rows = self.deps.database.signing_keys_or(&id, &key, self.now()).await?;
-            Keys::new(&rows).map(Arc::new).map_err(ServiceError::Internal)
-        };
-        self.keys.get_or_try_init(read).await.cloned()
+        self.keys.keys(&self.deps.database, &self.deps.entropy, self.now()).await
     }
 
     async fn clean_up(&self) {

@@ -73,12 +73,12 @@ impl SignInLimit {
 
     /// Takes an attempt back whose password was right: the account starts anew.
     pub(super) async fn succeeded(&self, database: &Database, attempt: &Attempt) -> Result<(), ServiceError> {
-        Ok(database.release_sign_in(Some(&attempt.account), &[attempt.address]).await?)
+        Ok(database.release_sign_in(&[attempt.address], Some(&attempt.account)).await?)
     }
 
     /// Takes an attempt back whose password was not looked at.
     pub(super) async fn withdrawn(&self, database: &Database, attempt: &Attempt) -> Result<(), ServiceError> {
-        Ok(database.release_sign_in(None, &[attempt.account, attempt.address]).await?)
+        Ok(database.release_sign_in(&[attempt.address, attempt.account], None).await?)
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
 
     async fn database() -> (tempfile::TempDir, Database) {
         let folder = tempfile::tempdir().unwrap();
-        let database = Database::open(&folder.path().join("rows.db"), 2, Duration::from_secs(5)).await.unwrap();
+        let database = Database::open_sqlite(&folder.path().join("rows.db"), 2, Duration::from_secs(5)).await.unwrap();
         (folder, database)
     }
 

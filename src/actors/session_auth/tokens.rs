@@ -110,6 +110,12 @@ impl Keys {
         Ok(jsonwebtoken::encode(&header, claims, &self.signing)?)
     }
 
+    /// Whether a token names a key that is not among them.
+    pub(super) fn lack_key_of(&self, token: &str) -> bool {
+        let named = if token.len() > LONGEST { None } else { jsonwebtoken::decode_header(token).ok() };
+        named.and_then(|header| header.kid).is_some_and(|id| !self.verifying.contains_key(&id))
+    }
+
     /// The claims of a token that one of the keys signed and that has not expired.
     pub(super) fn verify(&self, token: &str, now: DateTime<Utc>) -> Option<Claims> {
         if token.len() > LONGEST {

@@ -1,11 +1,11 @@
 //! Accounts: who may sign in.
 
-use super::{Database, DatabaseError, Result, Transaction, micros};
+use super::statement::Row;
+use super::{Database, DatabaseError, Result, statements};
 use crate::domain::access::Role;
 use crate::domain::ids::{AccountId, CareProviderId, PatientId};
 use chrono::{DateTime, Utc};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
 
 /// An account.
 #[derive(Clone)]
@@ -37,6 +37,27 @@ pub struct NewAccount {
     pub last_name: Option<String>,
 }
 
+statements! {
+    ADD_ACCOUNT = shared(
+        "INSERT INTO accounts (account_id, email, password_hash, role, patient_id, care_provider_id, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    );
+    ADD_PATIENT_OF_ACCOUNT = shared(
+        "INSERT INTO patients (patient_id, email, first_name, last_name, created_at) VALUES ($1, $2, $3, $4, $5)
+         ON CONFLICT (patient_id) DO NOTHING",
+    );
+    ADD_CARE_PROVIDER_OF_ACCOUNT = shared(
+        "INSERT INTO care_providers (care_provider_id, email, created_at) VALUES ($1, $2, $3)
+         ON CONFLICT (care_provider_id) DO NOTHING",
+    );
+    ACCOUNT_BY_EMAIL = shared(
+        "SELECT account_id, email, password_hash, role, patient_id, care_provider_id FROM accounts WHERE email = $1",
+    );
+    ACCOUNT_BY_ID = shared(
+        "SELECT account_id, email, password_hash, role, patient_id, care_provider_id FROM accounts WHERE account_id = $1",
+    );
+}
+
 impl Database {
     /// Makes an account, and its patient or care provider where there is none yet.
     ///
@@ -47,28 +68,28 @@ impl Database {
         let mut transaction = self.begin().await?;
         let (patient, care_provider) = match &new.role {
             Role::Patient(id) => {
-                transaction.ensure_patient(id, &email, new, now).await?;
+                let add = transaction.statement(ADD_PATIENT_OF_ACCOUNT).bind(id.as_str()).bind(&email);
+                add.bind(&new.first_name).bind(&new.last_name).bind(now).execute().await?;
                 (Some(id.as_str()), None)
             }
             Role::CareProvider(id) => {
-                transaction.ensure_care_provider(id, &email, now).await?;
+                let add = transaction.statement(ADD_CARE_PROVIDER_OF_ACCOUNT).bind(id.as_str()).bind(&email);
+                add.bind(now).execute().await?;
                 (None, Some(id.as_str()))
             }
             Role::Admin => (None, None),
         };
-        sqlx::query(
-            "INSERT INTO accounts (account_id, email, password_hash, role, patient_id, care_provider_id, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )
-        .bind(new.id.to_string())
-        .bind(&email)
-        .bind(&new.password_hash)
-        .bind(new.role.name())
-        .bind(patient)
-        .bind(care_provider)
-        .bind(micros(now))
-        .execute(transaction.conn())
-        .await?;
+        transaction
+            .statement(ADD_ACCOUNT)
+            .bind(Uuid::from(new.id))
+            .bind(&email)
+            .bind(&new.password_hash)
+            .bind(new.role.name())
+            .bind(patient)
+            .bind(care_provider)
+            .bind(now)
+            .execute()
+            .await?;
         transaction.commit().await
     }
 
@@ -77,12 +98,7 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn account_by_email(&self, email: &str) -> Result<Option<Account>> {
-        let row = sqlx::query(
-            "SELECT account_id, email, password_hash, role, patient_id, care_provider_id FROM accounts WHERE email = ?1",
-        )
-        .bind(email.to_lowercase())
-        .fetch_optional(&self.readers)
-        .await?;
+        let row = self.read(ACCOUNT_BY_EMAIL).bind(&email.to_lowercase()).optional().await?;
         row.as_ref().map(read_account).transpose()
     }
 
@@ -91,71 +107,25 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn account(&self, id: AccountId) -> Result<Option<Account>> {
-        let row = sqlx::query(
-            "SELECT account_id, email, password_hash, role, patient_id, care_provider_id FROM accounts
-             WHERE account_id = ?1",
-        )
-        .bind(id.to_string())
-        .fetch_optional(&self.readers)
-        .await?;
+        let row = self.read(ACCOUNT_BY_ID).bind(Uuid::from(id)).optional().await?;
         row.as_ref().map(read_account).transpose()
     }
 }
 
-impl Transaction {
-    async fn ensure_patient(
-        &mut self,
-        id: &PatientId,
-        email: &str,
-        new: &NewAccount,
-        now: DateTime<Utc>,
-    ) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO patients (patient_id, email, first_name, last_name, created_at) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (patient_id) DO NOTHING",
-        )
-        .bind(id.as_str())
-        .bind(email)
-        .bind(&new.first_name)
-        .bind(&new.last_name)
-        .bind(micros(now))
-        .execute(self.conn())
-        .await?;
-        Ok(())
-    }
-
-    async fn ensure_care_provider(&mut self, id: &CareProviderId, email: &str, now: DateTime<Utc>) -> Result<()> {
-        sqlx::query(
-            "INSERT INTO care_providers (care_provider_id, email, created_at) VALUES (?1, ?2, ?3)
-             ON CONFLICT (care_provider_id) DO NOTHING",
-        )
-        .bind(id.as_str())
-        .bind(email)
-        .bind(micros(now))
-        .execute(self.conn())
-        .await?;
-        Ok(())
-    }
-}
-
-fn read_account(row: &SqliteRow) -> Result<Account> {
+fn read_account(row: &Row) -> Result<Account> {
     Ok(Account {
-        id: read_account_id(row)?,
-        email: row.try_get("email")?,
-        password_hash: row.try_get("password_hash")?,
+        id: row.get::<Uuid>("account_id")?.into(),
+        email: row.get("email")?,
+        password_hash: row.get("password_hash")?,
         role: read_role(row)?,
     })
 }
 
-pub(super) fn read_account_id(row: &SqliteRow) -> Result<AccountId> {
-    row.try_get::<&str, _>("account_id")?.parse().map_err(|_| DatabaseError::Corrupt("account id"))
-}
-
 /// The role that the columns `role`, `patient_id` and `care_provider_id` hold.
-pub(super) fn read_role(row: &SqliteRow) -> Result<Role> {
-    let patient: Option<String> = row.try_get("patient_id")?;
-    let care_provider: Option<String> = row.try_get("care_provider_id")?;
-    match (row.try_get::<&str, _>("role")?, patient, care_provider) {
+pub(super) fn read_role(row: &Row) -> Result<Role> {
+    let patient: Option<String> = row.get("patient_id")?;
+    let care_provider: Option<String> = row.get("care_provider_id")?;
+    match (row.get::<String>("role")?.as_str(), patient, care_provider) {
         ("patient", Some(id), None) => {
             PatientId::new(id).map(Role::Patient).map_err(|_| DatabaseError::Corrupt("patient id"))
         }

@@ -1,141 +1,123 @@
-//! Rows. One writer and a pool of readers over one SQLite file in write-ahead mode.
+//! Rows, in a SQLite file (one writer and a pool of readers, write-ahead mode) or in PostgreSQL.
 //!
-//! A subject a file; each adds its statements to [`Database`] (reads) or takes a [`Transaction`] (writes). What is
-//! committed is on disk: `synchronous = FULL`.
+//! A subject a file; each has its statements and runs them on [`Database`] or in a [`Transaction`]. What is committed is
+//! on disk, but for steps that the queue does again.
+//!
+//! PostgreSQL runs the transactions of all processes at once, each statement on what is committed when it begins (READ
+//! COMMITTED). What must not happen twice rests on a unique key, a row lock or a fence, never on what was read before.
 
 mod accounts;
+mod error;
 mod jobs;
 mod models;
+mod open;
 mod patients;
 mod recordings;
 mod sessions;
+mod statement;
 mod test_events;
 
 pub use accounts::{Account, NewAccount};
+pub use error::{DatabaseError, Result};
 pub use jobs::{DeadJob, Fence, Job, JobKind, Outcome, QueueDepth};
 pub use models::{ModelRow, NewModel, TrainingRecording};
+pub use open::{Migrated, PostgresOptions};
 pub use patients::{CareProvider, Patient, PatientLink};
 pub use recordings::{Acceptance, AfterConversion, AxisRange, Conversion, NewRecording, RecordingRow, TrainingRule};
 pub use sessions::{Refreshed, SessionRow};
 pub use test_events::{TestEvent, TestEventFilter, TestResult, TestType};
 
 use chrono::{DateTime, Utc};
-use sqlx::SqlitePool;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use sqlx::postgres::PgPool;
+use sqlx::sqlite::SqlitePool;
+use statement::{Place, Sql, Statement, statements};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Why a statement did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum DatabaseError {
-    /// The database could not be reached in time, or every connection is busy.
-    #[error("the database is not available")]
-    Unavailable(#[source] sqlx::Error),
-    /// No space is left, or a quota is used up.
-    #[error("the database's disk is full")]
-    Full(#[source] sqlx::Error),
-    /// A row with that key is there already.
-    #[error("a row with that key is there already")]
-    Duplicate(#[source] sqlx::Error),
-    /// A row that another refers to is not there.
-    #[error("a row that this one refers to is not there")]
-    MissingReference(#[source] sqlx::Error),
-    /// The lease under which this was done is over; nothing was written.
-    #[error("the lease under which this was done is over")]
-    Fenced,
-    /// A row holds something that this version does not understand.
-    #[error("a row holds an unexpected value: {0}")]
-    Corrupt(&'static str),
-    /// The migrations could not be applied.
-    #[error("the database could not be migrated")]
-    Migration(#[from] sqlx::migrate::MigrateError),
-    /// Anything else.
-    #[error("a statement failed")]
-    Statement(#[source] sqlx::Error),
-}
+/// SQLite's pragma for what must survive a power failure.
+const FULL: &str = "PRAGMA synchronous = FULL";
+/// SQLite's pragma for what may be done again.
+const NORMAL: &str = "PRAGMA synchronous = NORMAL";
 
-impl From<sqlx::Error> for DatabaseError {
-    fn from(error: sqlx::Error) -> Self {
-        const SQLITE_FULL: &str = "13";
-        if matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_)) {
-            return Self::Unavailable(error);
-        }
-        match error.as_database_error() {
-            Some(cause) if cause.is_unique_violation() => Self::Duplicate(error),
-            Some(cause) if cause.is_foreign_key_violation() => Self::MissingReference(error),
-            Some(cause) if cause.code().as_deref() == Some(SQLITE_FULL) => Self::Full(error),
-            _ => Self::Statement(error),
-        }
-    }
-}
-
-/// A statement's answer.
-pub type Result<T> = std::result::Result<T, DatabaseError>;
-
-/// Several statements that happen together or not at all. Dropped without [`Transaction::commit`], they did not happen.
-#[derive(Debug)]
-pub struct Transaction(sqlx::Transaction<'static, sqlx::Sqlite>);
-
-impl Transaction {
-    /// Makes it happen; when this returns it is as durable as the transaction was begun.
-    ///
-    /// # Errors
-    /// When the database cannot; then nothing happened, or (with a lost connection) it is not known.
-    pub async fn commit(self) -> Result<()> {
-        Ok(self.0.commit().await?)
-    }
-
-    /// The connection, for statements.
-    fn conn(&mut self) -> &mut sqlx::SqliteConnection {
-        &mut self.0
-    }
+statements! {
+    PING = shared("SELECT 1 AS answer");
 }
 
 /// The database. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Database {
-    readers: SqlitePool,
-    writer: SqlitePool,
+    backend: Backend,
+    statements: Arc<AtomicU64>,
+    migrated: Migrated,
+}
+
+#[derive(Debug, Clone)]
+enum Backend {
+    Sqlite {
+        readers: SqlitePool,
+        writer: SqlitePool,
+    },
+    /// Steps have connections of their own, which do not wait for the disk at a commit: requests do not wait for steps.
+    Postgres {
+        requests: PgPool,
+        steps: PgPool,
+    },
 }
 
 impl Database {
-    /// Opens the file, makes it where it is absent, and applies missing migrations.
+    /// Starts a transaction that may write. On SQLite one at a time, the others wait their turn.
     ///
     /// # Errors
-    /// When the file cannot be opened or migrated.
-    pub async fn open(path: &Path, readers: u32, acquire_timeout: Duration) -> Result<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(acquire_timeout)
-            .pragma("wal_autocheckpoint", "4000")
-            .pragma("journal_size_limit", "67108864");
-        let pool = || SqlitePoolOptions::new().acquire_timeout(acquire_timeout).test_before_acquire(false);
-        let writer = pool().min_connections(1).max_connections(1).connect_with(options.clone()).await?;
-        sqlx::migrate!("migrations/sqlite").run(&writer).await?;
-        let readers = pool()
-            .min_connections(1)
-            .max_connections(readers)
-            .connect_with(options.read_only(true).create_if_missing(false))
-            .await?;
-        Ok(Self { readers, writer })
-    }
-
-    /// Starts a transaction that may write; one at a time, the others wait their turn.
-    ///
-    /// # Errors
-    /// When no turn comes within the acquire timeout.
+    /// When no turn or connection comes within the acquire timeout.
     pub async fn begin(&self) -> Result<Transaction> {
-        Ok(Transaction(self.writer.begin_with("PRAGMA synchronous = FULL; BEGIN IMMEDIATE").await?))
+        self.count();
+        let begun = match &self.backend {
+            Backend::Sqlite { writer, .. } => {
+                Begun::Sqlite(writer.begin_with("PRAGMA synchronous = FULL; BEGIN IMMEDIATE").await?)
+            }
+            Backend::Postgres { requests, .. } => Begun::Postgres(requests.begin().await?),
+        };
+        Ok(Transaction { begun, statements: self.statements.clone() })
     }
 
     /// [`Database::begin`] for a step of a job. Once committed it survives the death of the process; a power failure may
     /// undo it with all that came after, and then the job, acknowledged before by a durable transaction, does it again.
     async fn begin_redoable(&self) -> Result<Transaction> {
-        Ok(Transaction(self.writer.begin_with("PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE").await?))
+        self.count();
+        let begun = match &self.backend {
+            Backend::Sqlite { writer, .. } => {
+                Begun::Sqlite(writer.begin_with("PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE").await?)
+            }
+            Backend::Postgres { steps, .. } => Begun::Postgres(steps.begin().await?),
+        };
+        Ok(Transaction { begun, statements: self.statements.clone() })
+    }
+
+    /// A statement that reads.
+    fn read(&self, sql: Sql) -> Statement<'_> {
+        let place = match &self.backend {
+            Backend::Sqlite { readers, .. } => Place::SqliteReader(readers),
+            Backend::Postgres { requests, .. } => Place::PostgresPool(requests),
+        };
+        Statement::new(sql, place, &self.statements)
+    }
+
+    /// A statement that is a transaction by itself, as durable as [`Database::begin`]'s.
+    fn write(&self, sql: Sql) -> Statement<'_> {
+        let place = match &self.backend {
+            Backend::Sqlite { writer, .. } => Place::SqliteWriter(writer, FULL),
+            Backend::Postgres { requests, .. } => Place::PostgresPool(requests),
+        };
+        Statement::new(sql, place, &self.statements)
+    }
+
+    /// A statement that is a transaction by itself, as durable as [`Database::begin_redoable`]'s.
+    fn write_redoable(&self, sql: Sql) -> Statement<'_> {
+        let place = match &self.backend {
+            Backend::Sqlite { writer, .. } => Place::SqliteWriter(writer, NORMAL),
+            Backend::Postgres { steps, .. } => Place::PostgresPool(steps),
+        };
+        Statement::new(sql, place, &self.statements)
     }
 
     /// Whether a statement can be answered.
@@ -143,29 +125,80 @@ impl Database {
     /// # Errors
     /// When it cannot.
     pub async fn ping(&self) -> Result<()> {
-        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        self.read(PING).one().await?;
         Ok(())
+    }
+
+    /// Statements that were sent since it was opened, beginnings and ends of transactions included: round trips, where the
+    /// database is a server.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    /// What opening it had to migrate.
+    #[must_use]
+    pub fn migrated(&self) -> Migrated {
+        self.migrated
     }
 
     /// Waits for the statements under way and closes every connection.
     pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
+        match &self.backend {
+            Backend::Sqlite { readers, writer } => {
+                readers.close().await;
+                writer.close().await;
+            }
+            Backend::Postgres { requests, steps } => {
+                requests.close().await;
+                steps.close().await;
+            }
+        }
+    }
+
+    fn count(&self) {
+        self.statements.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// The file that a `sqlite://` URL names.
-#[must_use]
-pub fn sqlite_path(url: &str) -> Option<PathBuf> {
-    url.strip_prefix("sqlite://").filter(|path| !path.is_empty()).map(PathBuf::from)
+/// Several statements that happen together or not at all. Dropped without [`Transaction::commit`], they did not happen.
+#[derive(Debug)]
+pub struct Transaction {
+    begun: Begun,
+    statements: Arc<AtomicU64>,
 }
 
-/// A time as it is kept: microseconds since 1970-01-01 UTC.
-fn micros(time: DateTime<Utc>) -> i64 {
-    time.timestamp_micros()
+#[derive(Debug)]
+enum Begun {
+    Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
+    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
 }
 
-/// A kept time.
+impl Transaction {
+    /// Makes it happen; when this returns it is as durable as the transaction was begun.
+    ///
+    /// # Errors
+    /// When the database cannot; then nothing happened, or (with a lost connection) it is not known.
+    pub async fn commit(self) -> Result<()> {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        match self.begun {
+            Begun::Sqlite(begun) => begun.commit().await?,
+            Begun::Postgres(begun) => begun.commit().await?,
+        }
+        Ok(())
+    }
+
+    /// A statement of it.
+    fn statement(&mut self, sql: Sql) -> Statement<'_> {
+        let place = match &mut self.begun {
+            Begun::Sqlite(begun) => Place::Sqlite(begun),
+            Begun::Postgres(begun) => Place::Postgres(begun),
+        };
+        Statement::new(sql, place, &self.statements)
+    }
+}
+
+/// A kept time of a recording's samples, microseconds since 1970 UTC.
 fn from_micros(micros: i64) -> Result<DateTime<Utc>> {
     DateTime::from_timestamp_micros(micros).ok_or(DatabaseError::Corrupt("time"))
 }

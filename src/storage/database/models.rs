@@ -1,13 +1,13 @@
 //! Models: what they are trained from, and which one is a patient's newest.
 
-use super::jobs::{Fence, JobKind};
+use super::jobs::Fence;
 use super::recordings::{read_digest, read_vector};
-use super::{Database, DatabaseError, Result, micros};
+use super::{Database, DatabaseError, Result, statements};
 use crate::domain::ids::{ModelVersion, Movement, PatientId, TestEventId};
 use crate::domain::object_key::ObjectKey;
 use crate::storage::objects::Digest;
 use chrono::{DateTime, Utc};
-use sqlx::Row;
+use uuid::Uuid;
 
 /// A model whose artifact is durable.
 #[derive(Debug, Clone)]
@@ -56,6 +56,26 @@ pub struct TrainingRecording {
     pub features: Vec<f64>,
 }
 
+statements! {
+    TRAINING_RECORDINGS = shared(
+        "SELECT test_event_id, clinic_score, feature_set, vector FROM recordings JOIN features USING (test_event_id)
+         WHERE patient_id = $1 AND movement = $2 AND training_ordinal BETWEEN $3 AND $4 ORDER BY training_ordinal",
+    );
+    ADD_MODEL = shared(
+        "INSERT INTO models (model_version, patient_id, movement, training_recordings, artifact_key, artifact_digest,
+                             feature_set, leave_one_out_error, card, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+    );
+    END_WAIT = shared(
+        "UPDATE recordings SET status = 'converted', updated_at = $1
+         WHERE patient_id = $2 AND movement = $3 AND status = 'awaiting_model'",
+    );
+    NEWEST_MODEL = shared(
+        "SELECT model_version, artifact_key, artifact_digest FROM models WHERE patient_id = $1 AND movement = $2
+         ORDER BY training_recordings DESC LIMIT 1",
+    );
+}
+
 impl Database {
     /// The newest `limit` of a patient's first `count` training recordings of a movement, in their order.
     ///
@@ -68,26 +88,15 @@ impl Database {
         count: i64,
         limit: i64,
     ) -> Result<Vec<TrainingRecording>> {
-        let rows = sqlx::query(
-            "SELECT test_event_id, clinic_score, feature_set, vector FROM recordings JOIN features USING (test_event_id)
-             WHERE patient_id = ?1 AND movement = ?2 AND training_ordinal BETWEEN ?3 AND ?4 ORDER BY training_ordinal",
-        )
-        .bind(patient.as_str())
-        .bind(movement.as_str())
-        .bind(count - limit + 1)
-        .bind(count)
-        .fetch_all(&self.readers)
-        .await?;
+        let read = self.read(TRAINING_RECORDINGS).bind(patient.as_str()).bind(movement.as_str());
+        let rows = read.bind(count - limit + 1).bind(count).all().await?;
         rows.iter()
             .map(|row| {
                 Ok(TrainingRecording {
-                    id: row
-                        .try_get::<&str, _>("test_event_id")?
-                        .parse()
-                        .map_err(|_| DatabaseError::Corrupt("test event id"))?,
-                    score: row.try_get("clinic_score")?,
-                    feature_set: row.try_get("feature_set")?,
-                    features: read_vector(row.try_get("vector")?),
+                    id: row.get::<Uuid>("test_event_id")?.into(),
+                    score: row.get("clinic_score")?,
+                    feature_set: row.get("feature_set")?,
+                    features: read_vector(&row.get::<Vec<u8>>("vector")?),
                 })
             })
             .collect()
@@ -100,45 +109,27 @@ impl Database {
     pub async fn finish_training(&self, fence: Fence, model: &NewModel, now: DateTime<Utc>) -> Result<u64> {
         let mut transaction = self.begin_redoable().await?;
         transaction.finish(fence).await?;
-        sqlx::query(
-            "INSERT INTO models (model_version, patient_id, movement, training_recordings, artifact_key, artifact_digest,
-                                 feature_set, leave_one_out_error, card, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-        )
-        .bind(model.version.as_str())
-        .bind(model.patient.as_str())
-        .bind(model.movement.as_str())
-        .bind(model.training_recordings)
-        .bind(model.artifact_key.as_str())
-        .bind(&model.artifact_digest.0[..])
-        .bind(&model.feature_set)
-        .bind(model.leave_one_out_error)
-        .bind(&model.card)
-        .bind(micros(now))
-        .execute(transaction.conn())
-        .await?;
-        let waiting = sqlx::query(
-            "SELECT test_event_id FROM recordings
-             WHERE patient_id = ?1 AND movement = ?2 AND status = 'awaiting_model' ORDER BY received_at",
-        )
-        .bind(model.patient.as_str())
-        .bind(model.movement.as_str())
-        .fetch_all(transaction.conn())
-        .await?;
-        for row in &waiting {
-            transaction.enqueue(JobKind::Score, row.try_get("test_event_id")?, now).await?;
-        }
-        sqlx::query(
-            "UPDATE recordings SET status = 'converted', updated_at = ?1
-             WHERE patient_id = ?2 AND movement = ?3 AND status = 'awaiting_model'",
-        )
-        .bind(micros(now))
-        .bind(model.patient.as_str())
-        .bind(model.movement.as_str())
-        .execute(transaction.conn())
-        .await?;
+        // Conversions of this patient and movement that saw no model are committed, or will see it.
+        transaction.lock_training_count(&model.patient, &model.movement).await?;
+        transaction
+            .statement(ADD_MODEL)
+            .bind(model.version.as_str())
+            .bind(model.patient.as_str())
+            .bind(model.movement.as_str())
+            .bind(model.training_recordings)
+            .bind(model.artifact_key.as_str())
+            .bind(&model.artifact_digest.0)
+            .bind(&model.feature_set)
+            .bind(model.leave_one_out_error)
+            .bind(&model.card)
+            .bind(now)
+            .execute()
+            .await?;
+        transaction.enqueue_waiting(&model.patient, &model.movement, now).await?;
+        let end = transaction.statement(END_WAIT).bind(now).bind(model.patient.as_str());
+        let waited = end.bind(model.movement.as_str()).execute().await?;
         transaction.commit().await?;
-        Ok(waiting.len() as u64)
+        Ok(waited)
     }
 
     /// A patient's newest model for a movement.
@@ -146,20 +137,13 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn newest_model(&self, patient: &PatientId, movement: &Movement) -> Result<Option<ModelRow>> {
-        let row = sqlx::query(
-            "SELECT model_version, artifact_key, artifact_digest FROM models WHERE patient_id = ?1 AND movement = ?2
-             ORDER BY training_recordings DESC LIMIT 1",
-        )
-        .bind(patient.as_str())
-        .bind(movement.as_str())
-        .fetch_optional(&self.readers)
-        .await?;
+        let row = self.read(NEWEST_MODEL).bind(patient.as_str()).bind(movement.as_str()).optional().await?;
         row.map(|row| {
             Ok(ModelRow {
-                version: ModelVersion::new(row.try_get::<String, _>("model_version")?)
+                version: ModelVersion::new(row.get::<String>("model_version")?)
                     .map_err(|_| DatabaseError::Corrupt("model version"))?,
-                artifact_key: ObjectKey::from_row(row.try_get("artifact_key")?),
-                artifact_digest: read_digest(row.try_get("artifact_digest")?)?,
+                artifact_key: ObjectKey::from_row(row.get("artifact_key")?),
+                artifact_digest: read_digest(row.get("artifact_digest")?)?,
             })
         })
         .transpose()

@@ -1,10 +1,9 @@
 //! Patients, care providers, and who cares for whom.
 
-use super::{Database, DatabaseError, Result, micros};
+use super::statement::Row;
+use super::{Database, DatabaseError, Result, statements};
 use crate::domain::ids::{CareProviderId, PatientId};
 use chrono::{DateTime, Utc};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 /// A patient.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,26 +38,47 @@ pub struct PatientLink {
     pub patient: PatientId,
 }
 
+statements! {
+    ADD_PATIENT = shared(
+        "INSERT INTO patients (patient_id, email, first_name, last_name, privacy_consent_date, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6)",
+    );
+    ADD_CARE_PROVIDER = shared("INSERT INTO care_providers (care_provider_id, email, created_at) VALUES ($1, $2, $3)");
+    PATIENT = shared(
+        "SELECT patient_id, email, first_name, last_name, privacy_consent_date FROM patients WHERE patient_id = $1",
+    );
+    CARE_PROVIDER = shared("SELECT care_provider_id, email FROM care_providers WHERE care_provider_id = $1");
+    SET_CONSENT = shared(
+        "UPDATE patients SET privacy_consent_date = $1 WHERE patient_id = $2
+         RETURNING patient_id, email, first_name, last_name, privacy_consent_date",
+    );
+    LINK = shared(
+        "INSERT INTO patient_care_providers (care_provider_id, patient_id, linked_at) VALUES ($1, $2, $3)
+         ON CONFLICT (care_provider_id, patient_id) DO NOTHING",
+    );
+    IS_LINKED = shared(
+        "SELECT EXISTS (SELECT 1 FROM patient_care_providers WHERE care_provider_id = $1 AND patient_id = $2) AS linked",
+    );
+    PATIENTS_OF = shared(
+        "SELECT patient_id, email, first_name, last_name, privacy_consent_date
+         FROM patient_care_providers JOIN patients USING (patient_id) WHERE care_provider_id = $1
+         ORDER BY last_name NULLS FIRST, first_name NULLS FIRST, patient_id LIMIT $2",
+    );
+    FIRST_CARE_PROVIDER = shared(
+        "SELECT care_provider_id FROM patient_care_providers WHERE patient_id = $1
+         ORDER BY linked_at, care_provider_id LIMIT 1",
+    );
+}
+
 impl Database {
     /// Makes a patient.
     ///
     /// # Errors
     /// [`DatabaseError::Duplicate`] when there is one with that id.
     pub async fn create_patient(&self, new: &Patient, now: DateTime<Utc>) -> Result<()> {
-        let mut transaction = self.begin().await?;
-        sqlx::query(
-            "INSERT INTO patients (patient_id, email, first_name, last_name, privacy_consent_date, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        )
-        .bind(new.id.as_str())
-        .bind(&new.email)
-        .bind(&new.first_name)
-        .bind(&new.last_name)
-        .bind(&new.privacy_consent_date)
-        .bind(micros(now))
-        .execute(transaction.conn())
-        .await?;
-        transaction.commit().await
+        let add = self.write(ADD_PATIENT).bind(new.id.as_str()).bind(&new.email).bind(&new.first_name);
+        add.bind(&new.last_name).bind(&new.privacy_consent_date).bind(now).execute().await?;
+        Ok(())
     }
 
     /// Makes a care provider.
@@ -66,14 +86,8 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Duplicate`] when there is one with that id.
     pub async fn create_care_provider(&self, new: &CareProvider, now: DateTime<Utc>) -> Result<()> {
-        let mut transaction = self.begin().await?;
-        sqlx::query("INSERT INTO care_providers (care_provider_id, email, created_at) VALUES (?1, ?2, ?3)")
-            .bind(new.id.as_str())
-            .bind(&new.email)
-            .bind(micros(now))
-            .execute(transaction.conn())
-            .await?;
-        transaction.commit().await
+        self.write(ADD_CARE_PROVIDER).bind(new.id.as_str()).bind(&new.email).bind(now).execute().await?;
+        Ok(())
     }
 
     /// The patient.
@@ -81,12 +95,7 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn patient(&self, id: &PatientId) -> Result<Option<Patient>> {
-        let row = sqlx::query(
-            "SELECT patient_id, email, first_name, last_name, privacy_consent_date FROM patients WHERE patient_id = ?1",
-        )
-        .bind(id.as_str())
-        .fetch_optional(&self.readers)
-        .await?;
+        let row = self.read(PATIENT).bind(id.as_str()).optional().await?;
         row.as_ref().map(read_patient).transpose()
     }
 
@@ -95,11 +104,8 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn care_provider(&self, id: &CareProviderId) -> Result<Option<CareProvider>> {
-        let row = sqlx::query("SELECT care_provider_id, email FROM care_providers WHERE care_provider_id = ?1")
-            .bind(id.as_str())
-            .fetch_optional(&self.readers)
-            .await?;
-        row.map(|row| Ok(CareProvider { id: read_care_provider_id(&row)?, email: row.try_get("email")? })).transpose()
+        let row = self.read(CARE_PROVIDER).bind(id.as_str()).optional().await?;
+        row.map(|row| Ok(CareProvider { id: read_care_provider_id(&row)?, email: row.get("email")? })).transpose()
     }
 
     /// Notes when a patient consented; the patient as they are then, or `None` when there is no such patient.
@@ -107,18 +113,8 @@ impl Database {
     /// # Errors
     /// When the database cannot.
     pub async fn record_consent(&self, patient: &PatientId, date: &str) -> Result<Option<Patient>> {
-        let mut transaction = self.begin().await?;
-        let row = sqlx::query(
-            "UPDATE patients SET privacy_consent_date = ?1 WHERE patient_id = ?2
-             RETURNING patient_id, email, first_name, last_name, privacy_consent_date",
-        )
-        .bind(date)
-        .bind(patient.as_str())
-        .fetch_optional(transaction.conn())
-        .await?;
-        let patient = row.as_ref().map(read_patient).transpose()?;
-        transaction.commit().await?;
-        Ok(patient)
+        let row = self.write(SET_CONSENT).bind(date).bind(patient.as_str()).optional().await?;
+        row.as_ref().map(read_patient).transpose()
     }
 
     /// Links a care provider to a patient; linked twice is linked once.
@@ -126,17 +122,9 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::MissingReference`] when there is no such care provider or patient.
     pub async fn link_patient(&self, link: &PatientLink, now: DateTime<Utc>) -> Result<()> {
-        let mut transaction = self.begin().await?;
-        sqlx::query(
-            "INSERT INTO patient_care_providers (care_provider_id, patient_id, linked_at) VALUES (?1, ?2, ?3)
-             ON CONFLICT (care_provider_id, patient_id) DO NOTHING",
-        )
-        .bind(link.care_provider.as_str())
-        .bind(link.patient.as_str())
-        .bind(micros(now))
-        .execute(transaction.conn())
-        .await?;
-        transaction.commit().await
+        let add = self.write(LINK).bind(link.care_provider.as_str()).bind(link.patient.as_str()).bind(now);
+        add.execute().await?;
+        Ok(())
     }
 
     /// Whether the care provider cares for the patient.
@@ -144,13 +132,7 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn is_linked(&self, care_provider: &CareProviderId, patient: &PatientId) -> Result<bool> {
-        Ok(sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM patient_care_providers WHERE care_provider_id = ?1 AND patient_id = ?2)",
-        )
-        .bind(care_provider.as_str())
-        .bind(patient.as_str())
-        .fetch_one(&self.readers)
-        .await?)
+        self.read(IS_LINKED).bind(care_provider.as_str()).bind(patient.as_str()).one().await?.get("linked")
     }
 
     /// The patients of a care provider, by name, at most `limit`.
@@ -158,15 +140,7 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn patients_of(&self, care_provider: &CareProviderId, limit: u32) -> Result<Vec<Patient>> {
-        let rows = sqlx::query(
-            "SELECT patient_id, email, first_name, last_name, privacy_consent_date
-             FROM patient_care_providers JOIN patients USING (patient_id)
-             WHERE care_provider_id = ?1 ORDER BY last_name, first_name, patient_id LIMIT ?2",
-        )
-        .bind(care_provider.as_str())
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
+        let rows = self.read(PATIENTS_OF).bind(care_provider.as_str()).bind(limit).all().await?;
         rows.iter().map(read_patient).collect()
     }
 
@@ -175,29 +149,25 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn first_care_provider(&self, patient: &PatientId) -> Result<Option<CareProviderId>> {
-        let row = sqlx::query(
-            "SELECT care_provider_id FROM patient_care_providers WHERE patient_id = ?1
-             ORDER BY linked_at, care_provider_id LIMIT 1",
-        )
-        .bind(patient.as_str())
-        .fetch_optional(&self.readers)
-        .await?;
+        let row = self.read(FIRST_CARE_PROVIDER).bind(patient.as_str()).optional().await?;
         row.as_ref().map(read_care_provider_id).transpose()
     }
 }
 
-fn read_care_provider_id(row: &SqliteRow) -> Result<CareProviderId> {
-    CareProviderId::new(row.try_get::<String, _>("care_provider_id")?)
-        .map_err(|_| DatabaseError::Corrupt("care provider id"))
+fn read_care_provider_id(row: &Row) -> Result<CareProviderId> {
+    CareProviderId::new(row.get::<String>("care_provider_id")?).map_err(|_| DatabaseError::Corrupt("care provider id"))
 }
 
-fn read_patient(row: &SqliteRow) -> Result<Patient> {
+pub(super) fn read_patient_id(row: &Row) -> Result<PatientId> {
+    PatientId::new(row.get::<String>("patient_id")?).map_err(|_| DatabaseError::Corrupt("patient id"))
+}
+
+fn read_patient(row: &Row) -> Result<Patient> {
     Ok(Patient {
-        id: PatientId::new(row.try_get::<String, _>("patient_id")?)
-            .map_err(|_| DatabaseError::Corrupt("patient id"))?,
-        email: row.try_get("email")?,
-        first_name: row.try_get("first_name")?,
-        last_name: row.try_get("last_name")?,
-        privacy_consent_date: row.try_get("privacy_consent_date")?,
+        id: read_patient_id(row)?,
+        email: row.get("email")?,
+        first_name: row.get("first_name")?,
+        last_name: row.get("last_name")?,
+        privacy_consent_date: row.get("privacy_consent_date")?,
     })
 }

@@ -1,15 +1,16 @@
 //! Recordings: acceptance, conversion, score. Each step and the job it ends and begins are one transaction.
 
 use super::jobs::{Fence, JobKind};
-use super::{Database, DatabaseError, Result, Transaction, from_micros, micros};
+use super::patients::read_patient_id;
+use super::statement::Row;
+use super::{Database, DatabaseError, Result, Transaction, from_micros, statements};
 use crate::domain::ids::{ModelVersion, Movement, PatientId, TestEventId};
 use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::{AXES, Day, Quality};
 use crate::domain::score::{Failure, RecordingState, RecordingStatus, Score};
 use crate::storage::objects::Digest;
 use chrono::{DateTime, Utc};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
 
 /// A recording whose raw object is durable.
 #[derive(Debug, Clone)]
@@ -120,58 +121,93 @@ impl TrainingRule {
     }
 }
 
+statements! {
+    /// The event's row is locked from here on; no row when the id is another patient's.
+    CLAIM_EVENT = shared(
+        "INSERT INTO test_events (test_event_id, patient_id, test_type, doctor_score, start_time, end_time, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
+         ON CONFLICT (test_event_id) DO UPDATE SET
+             doctor_score = coalesce(test_events.doctor_score, excluded.doctor_score),
+             start_time = coalesce(test_events.start_time, excluded.start_time),
+             end_time = coalesce(test_events.end_time, excluded.end_time)
+         WHERE test_events.patient_id = excluded.patient_id
+         RETURNING test_event_id",
+    );
+    ADD_RECORDING = shared(
+        "INSERT INTO recordings (test_event_id, patient_id, movement, lane, digest, raw_key, raw_bytes, year, month, day,
+                                 clinic_score, status, samples, received_at, updated_at)
+         VALUES ($1, $2, $3,
+                 coalesce((SELECT care_provider_id FROM patient_care_providers WHERE patient_id = $2
+                           ORDER BY linked_at, care_provider_id LIMIT 1), $2),
+                 $4, $5, $6, $7, $8, $9, $10, 'received', $11, $12, $12)
+         ON CONFLICT (test_event_id) DO NOTHING",
+    );
+    DIGEST = shared("SELECT digest FROM recordings WHERE test_event_id = $1");
+    KIND_OF_RECORDING = shared(
+        "SELECT patient_id, movement, clinic_score IS NOT NULL AS training FROM recordings WHERE test_event_id = $1",
+    );
+    COUNT_TRAINING = shared(
+        "INSERT INTO training_counts (patient_id, movement, recordings) VALUES ($1, $2, $3)
+         ON CONFLICT (patient_id, movement) DO UPDATE SET
+             recordings = training_counts.recordings + excluded.recordings
+         RETURNING recordings",
+    );
+    HAS_MODEL = shared("SELECT EXISTS (SELECT 1 FROM models WHERE patient_id = $1 AND movement = $2) AS has_model");
+    ADD_QUALITY = shared(
+        "INSERT INTO quality_reports (test_event_id, samples, duration_seconds, effective_rate_hz, gaps, longest_gap_s,
+                                      jitter_s, non_monotonic, constant_axes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+    );
+    ADD_RANGES = shared(
+        "INSERT INTO axis_ranges (test_event_id, axis, lowest, highest)
+         VALUES ($1, $2, $3, $4), ($1, $5, $6, $7), ($1, $8, $9, $10), ($1, $11, $12, $13), ($1, $14, $15,
+                $16), ($1, $17, $18, $19), ($1, $20, $21, $22), ($1, $23, $24, $25), ($1, $26, $27, $28)",
+    );
+    ADD_FEATURES = shared("INSERT INTO features (test_event_id, feature_set, vector) VALUES ($1, $2, $3)");
+    CONVERTED = shared(
+        "UPDATE recordings SET status = $1, sampling_rate_hz = $2, training_ordinal = $3, updated_at = $4
+         WHERE test_event_id = $5",
+    );
+    ADD_SCORE = shared(
+        "INSERT INTO scores (test_event_id, value, lower, upper, model_version, backend, scored_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+    );
+    SCORED = shared("UPDATE recordings SET status = 'scored', updated_at = $1 WHERE test_event_id = $2");
+    SET_BALANCE_SCORE = shared("UPDATE test_events SET balance_score = $1 WHERE test_event_id = $2");
+    FAILED = shared(
+        "UPDATE recordings SET status = 'failed', failure_code = $1, failure_message = $2, updated_at = $3
+         WHERE test_event_id = $4 AND status <> 'scored'",
+    );
+    RECORDING = shared(
+        "SELECT recordings.test_event_id, patient_id, movement, year, month, day, raw_key, digest, training_ordinal,
+                feature_set, vector
+         FROM recordings LEFT JOIN features USING (test_event_id) WHERE test_event_id = $1",
+    );
+    RECORDING_STATE = shared(
+        "SELECT recordings.patient_id, movement, status, balance_score, value, lower, upper, model_version, backend, samples,
+                sampling_rate_hz, failure_code, failure_message, received_at, updated_at
+         FROM recordings JOIN test_events USING (test_event_id) LEFT JOIN scores USING (test_event_id)
+         WHERE test_event_id = $1",
+    );
+    AXIS_RANGES = shared("SELECT axis, lowest, highest FROM axis_ranges WHERE test_event_id = $1 ORDER BY axis");
+}
+
 impl Database {
     /// Accepts a recording whose raw object is durable: its event, its row and its job.
     ///
     /// # Errors
     /// When the database cannot; [`DatabaseError::MissingReference`] when there is no such patient.
     pub async fn accept_recording(&self, new: &NewRecording, now: DateTime<Utc>) -> Result<Acceptance> {
-        let id = new.id.to_string();
         let mut transaction = self.begin().await?;
-        if let Some(acceptance) = transaction.known(&id, new).await? {
-            return Ok(acceptance);
+        if !transaction.claim_event(new, now).await? {
+            return Ok(Acceptance::Conflicting);
         }
-        let (start, end) = new.taken;
-        #[expect(clippy::cast_possible_truncation, reason = "0 to 100")]
-        let doctor_score = new.clinic_score.map(|score| score.round() as i32);
-        sqlx::query(
-            "INSERT INTO test_events (test_event_id, patient_id, test_type, doctor_score, start_time, end_time, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-             ON CONFLICT (test_event_id) DO UPDATE SET doctor_score = coalesce(doctor_score, excluded.doctor_score),
-                 start_time = coalesce(start_time, excluded.start_time), end_time = coalesce(end_time, excluded.end_time)",
-        )
-        .bind(&id)
-        .bind(new.patient.as_str())
-        .bind(new.movement.as_str())
-        .bind(doctor_score)
-        .bind(start)
-        .bind(end)
-        .bind(micros(now))
-        .execute(transaction.conn())
-        .await?;
-        sqlx::query(
-            "INSERT INTO recordings (test_event_id, patient_id, movement, lane, digest, raw_key, raw_bytes, year, month, day,
-                                     clinic_score, status, samples, received_at, updated_at)
-             VALUES (?1, ?2, ?3,
-                     coalesce((SELECT care_provider_id FROM patient_care_providers WHERE patient_id = ?2
-                               ORDER BY linked_at, care_provider_id LIMIT 1), ?2),
-                     ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'received', ?11, ?12, ?12)",
-        )
-        .bind(&id)
-        .bind(new.patient.as_str())
-        .bind(new.movement.as_str())
-        .bind(&new.digest.0[..])
-        .bind(new.raw_key.as_str())
-        .bind(new.raw_bytes)
-        .bind(new.day.year)
-        .bind(new.day.month)
-        .bind(new.day.day)
-        .bind(new.clinic_score)
-        .bind(new.samples)
-        .bind(micros(now))
-        .execute(transaction.conn())
-        .await?;
-        transaction.enqueue(JobKind::Convert, &id, now).await?;
+        if !transaction.add_recording(new, now).await? {
+            let digest: Vec<u8> = transaction.statement(DIGEST).bind(Uuid::from(new.id)).one().await?.get("digest")?;
+            let same = digest == new.digest.0;
+            return Ok(if same { Acceptance::Replayed } else { Acceptance::Conflicting });
+        }
+        transaction.enqueue(JobKind::Convert, new.id, now).await?;
         transaction.commit().await?;
         Ok(Acceptance::Accepted)
     }
@@ -188,41 +224,24 @@ impl Database {
         rule: TrainingRule,
         now: DateTime<Utc>,
     ) -> Result<AfterConversion> {
-        let text = id.to_string();
         let mut transaction = self.begin_redoable().await?;
         transaction.finish(fence).await?;
-        let row = sqlx::query(
-            "SELECT patient_id, movement, clinic_score IS NOT NULL AS training,
-                    EXISTS (SELECT 1 FROM models WHERE models.patient_id = recordings.patient_id
-                            AND models.movement = recordings.movement) AS has_model
-             FROM recordings WHERE test_event_id = ?1",
-        )
-        .bind(&text)
-        .fetch_one(transaction.conn())
-        .await?;
-        let (patient, movement): (String, String) = (row.try_get("patient_id")?, row.try_get("movement")?);
-        let (training, has_model): (bool, bool) = (row.try_get("training")?, row.try_get("has_model")?);
-        transaction.insert_conversion(&text, conversion).await?;
+        let row = transaction.statement(KIND_OF_RECORDING).bind(Uuid::from(id)).one().await?;
+        let (patient, movement) = (read_patient_id(&row)?, read_movement(&row)?);
+        transaction.insert_conversion(id, conversion).await?;
 
         let mut ordinal = None;
-        let after = if training {
-            let count: i64 = sqlx::query_scalar(
-                "INSERT INTO training_counts (patient_id, movement, recordings) VALUES (?1, ?2, 1)
-                 ON CONFLICT (patient_id, movement) DO UPDATE SET recordings = recordings + 1 RETURNING recordings",
-            )
-            .bind(&patient)
-            .bind(&movement)
-            .fetch_one(transaction.conn())
-            .await?;
+        let after = if row.get("training")? {
+            let count = transaction.count_training(&patient, &movement, 1).await?;
             ordinal = Some(count);
             if rule.is_due(count) {
-                transaction.enqueue(JobKind::Train, &text, now).await?;
+                transaction.enqueue(JobKind::Train, id, now).await?;
                 AfterConversion::TrainingQueued
             } else {
                 AfterConversion::Counted
             }
-        } else if has_model {
-            transaction.enqueue(JobKind::Score, &text, now).await?;
+        } else if transaction.has_model(&patient, &movement).await? {
+            transaction.enqueue(JobKind::Score, id, now).await?;
             AfterConversion::ScoreQueued
         } else {
             AfterConversion::AwaitsModel
@@ -232,17 +251,8 @@ impl Database {
             AfterConversion::ScoreQueued => RecordingStatus::Converted,
             AfterConversion::AwaitsModel => RecordingStatus::AwaitingModel,
         };
-        sqlx::query(
-            "UPDATE recordings SET status = ?1, sampling_rate_hz = ?2, training_ordinal = ?3, updated_at = ?4
-             WHERE test_event_id = ?5",
-        )
-        .bind(status.name())
-        .bind(conversion.quality.effective_rate_hz)
-        .bind(ordinal)
-        .bind(micros(now))
-        .bind(&text)
-        .execute(transaction.conn())
-        .await?;
+        let update = transaction.statement(CONVERTED).bind(status.name()).bind(conversion.quality.effective_rate_hz);
+        update.bind(ordinal).bind(now).bind(Uuid::from(id)).execute().await?;
         transaction.commit().await?;
         Ok(after)
     }
@@ -252,32 +262,22 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::Fenced`] when the lease is over; then nothing was written.
     pub async fn finish_scoring(&self, fence: Fence, id: TestEventId, score: &Score, now: DateTime<Utc>) -> Result<()> {
-        let text = id.to_string();
+        let id = Uuid::from(id);
         let mut transaction = self.begin_redoable().await?;
         transaction.finish(fence).await?;
-        sqlx::query(
-            "INSERT INTO scores (test_event_id, value, lower, upper, model_version, backend, scored_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        )
-        .bind(&text)
-        .bind(score.value)
-        .bind(score.lower)
-        .bind(score.upper)
-        .bind(score.model_version.as_str())
-        .bind(score.backend)
-        .bind(micros(now))
-        .execute(transaction.conn())
-        .await?;
-        sqlx::query("UPDATE recordings SET status = 'scored', updated_at = ?1 WHERE test_event_id = ?2")
-            .bind(micros(now))
-            .bind(&text)
-            .execute(transaction.conn())
+        transaction
+            .statement(ADD_SCORE)
+            .bind(id)
+            .bind(score.value)
+            .bind(score.lower)
+            .bind(score.upper)
+            .bind(score.model_version.as_str())
+            .bind(score.backend)
+            .bind(now)
+            .execute()
             .await?;
-        sqlx::query("UPDATE test_events SET balance_score = ?1 WHERE test_event_id = ?2")
-            .bind(score.balance_score())
-            .bind(&text)
-            .execute(transaction.conn())
-            .await?;
+        transaction.statement(SCORED).bind(now).bind(id).execute().await?;
+        transaction.statement(SET_BALANCE_SCORE).bind(score.balance_score()).bind(id).execute().await?;
         transaction.commit().await
     }
 
@@ -286,14 +286,7 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn recording(&self, id: TestEventId) -> Result<Option<RecordingRow>> {
-        let row = sqlx::query(
-            "SELECT recordings.test_event_id, patient_id, movement, year, month, day, raw_key, digest, training_ordinal,
-                    feature_set, vector
-             FROM recordings LEFT JOIN features USING (test_event_id) WHERE test_event_id = ?1",
-        )
-        .bind(id.to_string())
-        .fetch_optional(&self.readers)
-        .await?;
+        let row = self.read(RECORDING).bind(Uuid::from(id)).optional().await?;
         row.as_ref().map(read_recording).transpose()
     }
 
@@ -302,15 +295,7 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn recording_state(&self, id: TestEventId) -> Result<Option<RecordingState>> {
-        let row = sqlx::query(
-            "SELECT recordings.test_event_id, recordings.patient_id, movement, status, balance_score, value, lower, upper,
-                    model_version, backend, samples, sampling_rate_hz, failure_code, failure_message, received_at, updated_at
-             FROM recordings JOIN test_events USING (test_event_id) LEFT JOIN scores USING (test_event_id)
-             WHERE test_event_id = ?1",
-        )
-        .bind(id.to_string())
-        .fetch_optional(&self.readers)
-        .await?;
+        let row = self.read(RECORDING_STATE).bind(Uuid::from(id)).optional().await?;
         row.as_ref().map(|row| read_state(id, row)).transpose()
     }
 
@@ -319,87 +304,105 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn axis_ranges(&self, id: TestEventId) -> Result<Vec<AxisRange>> {
-        let rows = sqlx::query("SELECT axis, lowest, highest FROM axis_ranges WHERE test_event_id = ?1 ORDER BY axis")
-            .bind(id.to_string())
-            .fetch_all(&self.readers)
-            .await?;
+        let rows = self.read(AXIS_RANGES).bind(Uuid::from(id)).all().await?;
         rows.iter()
             .map(|row| {
-                Ok(AxisRange {
-                    axis: row.try_get("axis")?,
-                    lowest: row.try_get("lowest")?,
-                    highest: row.try_get("highest")?,
-                })
+                Ok(AxisRange { axis: row.get("axis")?, lowest: row.get("lowest")?, highest: row.get("highest")? })
             })
             .collect()
     }
 }
 
 impl Transaction {
-    /// The answer for an id that is taken, if it is.
-    async fn known(&mut self, id: &str, new: &NewRecording) -> Result<Option<Acceptance>> {
-        let row = sqlx::query(
-            "SELECT test_events.patient_id, digest FROM test_events LEFT JOIN recordings USING (test_event_id)
-             WHERE test_event_id = ?1",
-        )
-        .bind(id)
-        .fetch_optional(self.conn())
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let digest: Option<&[u8]> = row.try_get("digest")?;
-        Ok(match digest {
-            _ if row.try_get::<&str, _>("patient_id")? != new.patient.as_str() => Some(Acceptance::Conflicting),
-            Some(digest) if digest == new.digest.0 => Some(Acceptance::Replayed),
-            Some(_) => Some(Acceptance::Conflicting),
-            None => None,
-        })
+    /// Makes the event of a recording, or fills in what it lacks; whether the id is free or the patient's own.
+    async fn claim_event(&mut self, new: &NewRecording, now: DateTime<Utc>) -> Result<bool> {
+        let (start, end) = new.taken;
+        #[expect(clippy::cast_possible_truncation, reason = "0 to 100")]
+        let doctor_score = new.clinic_score.map(|score| score.round() as i32);
+        let claimed = self
+            .statement(CLAIM_EVENT)
+            .bind(Uuid::from(new.id))
+            .bind(new.patient.as_str())
+            .bind(new.movement.as_str())
+            .bind(doctor_score)
+            .bind(from_micros(start)?)
+            .bind(from_micros(end)?)
+            .bind(now)
+            .optional()
+            .await?;
+        Ok(claimed.is_some())
     }
 
-    async fn insert_conversion(&mut self, id: &str, conversion: &Conversion) -> Result<()> {
-        let quality = &conversion.quality;
-        sqlx::query(
-            "INSERT INTO quality_reports (test_event_id, samples, duration_seconds, effective_rate_hz, gaps, longest_gap_s,
-                                          jitter_s, non_monotonic, constant_axes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        )
-        .bind(id)
-        .bind(count(quality.samples))
-        .bind(quality.duration_seconds)
-        .bind(quality.effective_rate_hz)
-        .bind(count(quality.gaps))
-        .bind(quality.longest_gap_seconds)
-        .bind(quality.jitter_seconds)
-        .bind(count(quality.non_monotonic))
-        .bind(quality.constant_axes.join(","))
-        .execute(self.conn())
-        .await?;
-        let mut rows = sqlx::QueryBuilder::new("INSERT INTO axis_ranges (test_event_id, axis, lowest, highest) ");
-        rows.push_values(AXES.into_iter().zip(quality.ranges), |mut row, (axis, (lowest, highest))| {
-            row.push_bind(id).push_bind(axis).push_bind(lowest).push_bind(highest);
-        });
-        rows.build().execute(self.conn()).await?;
-        let vector: Vec<u8> = conversion.features.iter().flat_map(|value| value.to_le_bytes()).collect();
-        sqlx::query("INSERT INTO features (test_event_id, feature_set, vector) VALUES (?1, ?2, ?3)")
-            .bind(id)
-            .bind(conversion.feature_set)
-            .bind(vector)
-            .execute(self.conn())
+    /// Makes the row of a recording; whether there was none.
+    async fn add_recording(&mut self, new: &NewRecording, now: DateTime<Utc>) -> Result<bool> {
+        let added = self
+            .statement(ADD_RECORDING)
+            .bind(Uuid::from(new.id))
+            .bind(new.patient.as_str())
+            .bind(new.movement.as_str())
+            .bind(&new.digest.0)
+            .bind(new.raw_key.as_str())
+            .bind(new.raw_bytes)
+            .bind(new.day.year)
+            .bind(new.day.month)
+            .bind(new.day.day)
+            .bind(new.clinic_score)
+            .bind(new.samples)
+            .bind(now)
+            .execute()
             .await?;
+        Ok(added == 1)
+    }
+
+    async fn insert_conversion(&mut self, id: TestEventId, conversion: &Conversion) -> Result<()> {
+        let (id, quality) = (Uuid::from(id), &conversion.quality);
+        self.statement(ADD_QUALITY)
+            .bind(id)
+            .bind(count(quality.samples))
+            .bind(quality.duration_seconds)
+            .bind(quality.effective_rate_hz)
+            .bind(count(quality.gaps))
+            .bind(quality.longest_gap_seconds)
+            .bind(quality.jitter_seconds)
+            .bind(count(quality.non_monotonic))
+            .bind(&quality.constant_axes.join(","))
+            .execute()
+            .await?;
+        let mut ranges = self.statement(ADD_RANGES).bind(id);
+        for (axis, (lowest, highest)) in AXES.into_iter().zip(quality.ranges) {
+            ranges = ranges.bind(axis).bind(lowest).bind(highest);
+        }
+        ranges.execute().await?;
+        let vector: Vec<u8> = conversion.features.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.statement(ADD_FEATURES).bind(id).bind(conversion.feature_set).bind(&vector[..]).execute().await?;
         Ok(())
+    }
+
+    /// Counts training recordings of a patient and movement, and locks the count until the transaction ends: whoever ends
+    /// a conversion or a training of the two waits for the others who do.
+    async fn count_training(&mut self, patient: &PatientId, movement: &Movement, more: i64) -> Result<i64> {
+        let count = self.statement(COUNT_TRAINING).bind(patient.as_str()).bind(movement.as_str());
+        count.bind(more).one().await?.get("recordings")
+    }
+
+    /// Waits for those who end a conversion or a training of the patient and movement, and has others wait.
+    pub(super) async fn lock_training_count(&mut self, patient: &PatientId, movement: &Movement) -> Result<()> {
+        self.count_training(patient, movement, 0).await?;
+        Ok(())
+    }
+
+    /// Whether there is a model, which stays so until the transaction ends.
+    async fn has_model(&mut self, patient: &PatientId, movement: &Movement) -> Result<bool> {
+        // The statement after the lock sees what was committed before the lock was given.
+        self.lock_training_count(patient, movement).await?;
+        let has_model = self.statement(HAS_MODEL).bind(patient.as_str()).bind(movement.as_str());
+        has_model.one().await?.get("has_model")
     }
 
     /// Marks a recording failed, unless it has a score.
     pub(super) async fn mark_failed(&mut self, id: TestEventId, failure: &Failure, now: DateTime<Utc>) -> Result<()> {
-        sqlx::query(
-            "UPDATE recordings SET status = 'failed', failure_code = ?1, failure_message = ?2, updated_at = ?3
-             WHERE test_event_id = ?4 AND status <> 'scored'",
-        )
-        .bind(&failure.code)
-        .bind(&failure.message)
-        .bind(micros(now))
-        .bind(id.to_string())
-        .execute(self.conn())
-        .await?;
+        let update = self.statement(FAILED).bind(&failure.code).bind(&failure.message).bind(now);
+        update.bind(Uuid::from(id)).execute().await?;
         Ok(())
     }
 }
@@ -412,66 +415,62 @@ pub(super) fn read_vector(bytes: &[u8]) -> Vec<f64> {
     bytes.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect()
 }
 
-pub(super) fn read_digest(bytes: &[u8]) -> Result<Digest> {
+pub(super) fn read_digest(bytes: Vec<u8>) -> Result<Digest> {
     bytes.try_into().map(Digest).map_err(|_| DatabaseError::Corrupt("digest"))
 }
 
-fn read_patient(row: &SqliteRow) -> Result<PatientId> {
-    PatientId::new(row.try_get::<String, _>("patient_id")?).map_err(|_| DatabaseError::Corrupt("patient id"))
+fn read_movement(row: &Row) -> Result<Movement> {
+    Movement::new(row.get::<String>("movement")?).map_err(|_| DatabaseError::Corrupt("movement"))
 }
 
-fn read_movement(row: &SqliteRow) -> Result<Movement> {
-    Movement::new(row.try_get::<String, _>("movement")?).map_err(|_| DatabaseError::Corrupt("movement"))
-}
-
-fn read_recording(row: &SqliteRow) -> Result<RecordingRow> {
-    let vector: Option<&[u8]> = row.try_get("vector")?;
-    let set: Option<String> = row.try_get("feature_set")?;
+fn read_recording(row: &Row) -> Result<RecordingRow> {
+    let vector: Option<Vec<u8>> = row.get("vector")?;
+    let set: Option<String> = row.get("feature_set")?;
     Ok(RecordingRow {
-        id: row.try_get::<&str, _>("test_event_id")?.parse().map_err(|_| DatabaseError::Corrupt("test event id"))?,
-        patient: read_patient(row)?,
+        id: row.get::<Uuid>("test_event_id")?.into(),
+        patient: read_patient_id(row)?,
         movement: read_movement(row)?,
-        day: Day { year: row.try_get("year")?, month: row.try_get("month")?, day: row.try_get("day")? },
-        raw_key: ObjectKey::from_row(row.try_get("raw_key")?),
-        digest: read_digest(row.try_get("digest")?)?,
-        training_ordinal: row.try_get("training_ordinal")?,
-        features: set.zip(vector.map(read_vector)),
+        day: Day { year: row.get("year")?, month: row.get("month")?, day: row.get("day")? },
+        raw_key: ObjectKey::from_row(row.get("raw_key")?),
+        digest: read_digest(row.get("digest")?)?,
+        training_ordinal: row.get("training_ordinal")?,
+        features: set.zip(vector.as_deref().map(read_vector)),
     })
 }
 
-fn read_state(id: TestEventId, row: &SqliteRow) -> Result<RecordingState> {
-    let score = match row.try_get::<Option<f64>, _>("value")? {
+fn read_state(id: TestEventId, row: &Row) -> Result<RecordingState> {
+    let score = match row.get("value")? {
         None => None,
         Some(value) => Some(Score {
             value,
-            lower: row.try_get("lower")?,
-            upper: row.try_get("upper")?,
-            model_version: ModelVersion::new(row.try_get::<String, _>("model_version")?)
+            lower: row.get("lower")?,
+            upper: row.get("upper")?,
+            model_version: ModelVersion::new(row.get::<String>("model_version")?)
                 .map_err(|_| DatabaseError::Corrupt("model version"))?,
-            backend: match row.try_get::<&str, _>("backend")? {
+            backend: match row.get::<String>("backend")?.as_str() {
                 "local" => "local",
                 "sagemaker" => "sagemaker",
                 _ => return Err(DatabaseError::Corrupt("scoring backend")),
             },
         }),
     };
-    let failure = match row.try_get::<Option<String>, _>("failure_code")? {
+    let failure = match row.get("failure_code")? {
         None => None,
         Some(code) => {
-            Some(Failure { code, message: row.try_get::<Option<String>, _>("failure_message")?.unwrap_or_default() })
+            Some(Failure { code, message: row.get::<Option<String>>("failure_message")?.unwrap_or_default() })
         }
     };
     Ok(RecordingState {
         test_event_id: id,
-        patient_id: read_patient(row)?,
+        patient_id: read_patient_id(row)?,
         movement: read_movement(row)?,
-        status: RecordingStatus::from_name(row.try_get("status")?).ok_or(DatabaseError::Corrupt("status"))?,
-        balance_score: row.try_get("balance_score")?,
+        status: RecordingStatus::from_name(&row.get::<String>("status")?).ok_or(DatabaseError::Corrupt("status"))?,
+        balance_score: row.get("balance_score")?,
         score,
-        samples: row.try_get("samples")?,
-        sampling_rate_hz: row.try_get("sampling_rate_hz")?,
+        samples: row.get("samples")?,
+        sampling_rate_hz: row.get("sampling_rate_hz")?,
         failure,
-        received_at: from_micros(row.try_get("received_at")?)?,
-        updated_at: from_micros(row.try_get("updated_at")?)?,
+        received_at: row.get("received_at")?,
+        updated_at: row.get("updated_at")?,
     })
 }

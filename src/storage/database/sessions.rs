@@ -1,12 +1,12 @@
 //! Sessions, the keys that sign their tokens, and failed attempts to sign in. Secrets are kept as hashes.
 
-use super::accounts::{read_account_id, read_role};
-use super::{Database, DatabaseError, Result, from_micros, micros};
+use super::accounts::read_role;
+use super::statement::{Row, Sql};
+use super::{Database, Result, statements};
 use crate::domain::access::Role;
 use crate::domain::ids::{AccountId, SessionId};
 use chrono::{DateTime, Utc};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
 
 /// A session that holds, with what its account is now.
 #[derive(Clone, PartialEq, Eq)]
@@ -32,6 +32,59 @@ pub enum Refreshed {
     Unknown,
 }
 
+statements! {
+    ADD_SESSION = shared(
+        "INSERT INTO sessions (session_id, account_id, refresh_hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+    );
+    ROTATE = shared(
+        "UPDATE sessions SET refresh_hash = $1, previous_refresh_hash = $2, expires_at = $3
+         WHERE refresh_hash = $2 AND revoked_at IS NULL AND expires_at > $4 RETURNING session_id",
+    );
+    SESSION = shared(
+        "SELECT session_id, account_id, email, role, patient_id, care_provider_id
+         FROM sessions JOIN accounts USING (account_id) WHERE session_id = $1",
+    );
+    LIVE_SESSION = shared(
+        "SELECT session_id, account_id, email, role, patient_id, care_provider_id
+         FROM sessions JOIN accounts USING (account_id)
+         WHERE session_id = $1 AND revoked_at IS NULL AND expires_at > $2",
+    );
+    REVOKE_REUSED = shared("UPDATE sessions SET revoked_at = $1 WHERE previous_refresh_hash = $2 AND revoked_at IS NULL");
+    REVOKE = shared("UPDATE sessions SET revoked_at = $1 WHERE session_id = $2 AND revoked_at IS NULL");
+    ADD_FIRST_KEY = shared(
+        "INSERT INTO signing_keys (key_id, private_key, created_at, ordinal) VALUES ($1, $2, $3, 1)
+         ON CONFLICT (ordinal) DO NOTHING",
+    );
+    SIGNING_KEYS = shared("SELECT key_id, private_key FROM signing_keys ORDER BY ordinal DESC LIMIT 64");
+    CLAIM_ATTEMPT = shared(
+        "INSERT INTO sign_in_attempts (attempt_key, failures, window_start) VALUES ($1, 1, $2)
+         ON CONFLICT (attempt_key) DO UPDATE SET
+             failures = CASE WHEN sign_in_attempts.window_start <= $3 THEN 1 ELSE sign_in_attempts.failures + 1 END,
+             window_start = CASE WHEN sign_in_attempts.window_start <= $3 THEN $2 ELSE sign_in_attempts.window_start END
+         RETURNING failures, window_start",
+    );
+    CLEAR_ATTEMPTS = shared("DELETE FROM sign_in_attempts WHERE attempt_key = $1");
+    TAKE_ATTEMPT_BACK = shared(
+        "UPDATE sign_in_attempts SET failures = failures - 1 WHERE attempt_key = $1 AND failures > 0",
+    );
+    /// At most $2, and none that another process is at.
+    DELETE_ENDED_SESSIONS = each(
+        "DELETE FROM sessions WHERE session_id IN (
+             SELECT session_id FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+        "DELETE FROM sessions WHERE session_id = ANY (ARRAY(
+             SELECT session_id FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2
+             FOR UPDATE SKIP LOCKED))",
+    );
+    /// At most $2, and none that another process is at.
+    DELETE_OLD_ATTEMPTS = each(
+        "DELETE FROM sign_in_attempts WHERE attempt_key IN (
+             SELECT attempt_key FROM sign_in_attempts WHERE window_start <= $1 ORDER BY window_start LIMIT $2)",
+        "DELETE FROM sign_in_attempts WHERE attempt_key = ANY (ARRAY(
+             SELECT attempt_key FROM sign_in_attempts WHERE window_start <= $1 ORDER BY window_start LIMIT $2
+             FOR UPDATE SKIP LOCKED))",
+    );
+}
+
 impl Database {
     /// Begins a session.
     ///
@@ -45,18 +98,9 @@ impl Database {
         now: DateTime<Utc>,
         expires_at: DateTime<Utc>,
     ) -> Result<()> {
-        let mut transaction = self.begin().await?;
-        sqlx::query(
-            "INSERT INTO sessions (session_id, account_id, refresh_hash, created_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-        )
-        .bind(id.to_string())
-        .bind(account.to_string())
-        .bind(&refresh_hash[..])
-        .bind(micros(now))
-        .bind(micros(expires_at))
-        .execute(transaction.conn())
-        .await?;
-        transaction.commit().await
+        let add = self.write(ADD_SESSION).bind(Uuid::from(id)).bind(Uuid::from(account)).bind(refresh_hash);
+        add.bind(now).bind(expires_at).execute().await?;
+        Ok(())
     }
 
     /// Puts a new refresh token in the place of the one presented, which holds no longer.
@@ -71,35 +115,14 @@ impl Database {
         expires_at: DateTime<Utc>,
     ) -> Result<Refreshed> {
         let mut transaction = self.begin().await?;
-        let rotated: Option<String> = sqlx::query_scalar(
-            "UPDATE sessions SET refresh_hash = ?1, previous_refresh_hash = ?2, expires_at = ?3
-             WHERE refresh_hash = ?2 AND revoked_at IS NULL AND expires_at > ?4 RETURNING session_id",
-        )
-        .bind(&new[..])
-        .bind(&presented[..])
-        .bind(micros(expires_at))
-        .bind(micros(now))
-        .fetch_optional(transaction.conn())
-        .await?;
-        if let Some(id) = rotated {
-            let row = sqlx::query(
-                "SELECT session_id, account_id, email, role, patient_id, care_provider_id
-                 FROM sessions JOIN accounts USING (account_id) WHERE session_id = ?1",
-            )
-            .bind(id)
-            .fetch_one(transaction.conn())
-            .await?;
-            let session = read_session(&row)?;
+        let rotate = transaction.statement(ROTATE).bind(new).bind(presented).bind(expires_at).bind(now);
+        if let Some(rotated) = rotate.optional().await? {
+            let id: Uuid = rotated.get("session_id")?;
+            let session = read_session(&transaction.statement(SESSION).bind(id).one().await?)?;
             transaction.commit().await?;
             return Ok(Refreshed::Rotated(session));
         }
-        let revoked =
-            sqlx::query("UPDATE sessions SET revoked_at = ?1 WHERE previous_refresh_hash = ?2 AND revoked_at IS NULL")
-                .bind(micros(now))
-                .bind(&presented[..])
-                .execute(transaction.conn())
-                .await?
-                .rows_affected();
+        let revoked = transaction.statement(REVOKE_REUSED).bind(now).bind(presented).execute().await?;
         if revoked == 0 {
             return Ok(Refreshed::Unknown);
         }
@@ -112,15 +135,7 @@ impl Database {
     /// # Errors
     /// When the database cannot.
     pub async fn revoke_session(&self, id: SessionId, now: DateTime<Utc>) -> Result<bool> {
-        let mut transaction = self.begin().await?;
-        let revoked = sqlx::query("UPDATE sessions SET revoked_at = ?1 WHERE session_id = ?2 AND revoked_at IS NULL")
-            .bind(micros(now))
-            .bind(id.to_string())
-            .execute(transaction.conn())
-            .await?
-            .rows_affected();
-        transaction.commit().await?;
-        Ok(revoked == 1)
+        Ok(self.write(REVOKE).bind(now).bind(Uuid::from(id)).execute().await? == 1)
     }
 
     /// The session, where it holds.
@@ -128,20 +143,12 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn live_session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Option<SessionRow>> {
-        let row = sqlx::query(
-            "SELECT session_id, account_id, email, role, patient_id, care_provider_id
-             FROM sessions JOIN accounts USING (account_id)
-             WHERE session_id = ?1 AND revoked_at IS NULL AND expires_at > ?2",
-        )
-        .bind(id.to_string())
-        .bind(micros(now))
-        .fetch_optional(&self.readers)
-        .await?;
+        let row = self.read(LIVE_SESSION).bind(Uuid::from(id)).bind(now).optional().await?;
         row.as_ref().map(read_session).transpose()
     }
 
     /// The keys that sign tokens, `(key id, PKCS#8 DER)`, newest first. Where there is none, the one given becomes the
-    /// first.
+    /// first; of several processes that give one at once, one's does.
     ///
     /// # Errors
     /// When the database cannot.
@@ -151,26 +158,22 @@ impl Database {
         private_key: &[u8],
         now: DateTime<Utc>,
     ) -> Result<Vec<(String, Vec<u8>)>> {
-        let mut transaction = self.begin().await?;
-        sqlx::query(
-            "INSERT INTO signing_keys (key_id, private_key, created_at)
-             SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM signing_keys)",
-        )
-        .bind(key_id)
-        .bind(private_key)
-        .bind(micros(now))
-        .execute(transaction.conn())
-        .await?;
-        let keys =
-            sqlx::query_as("SELECT key_id, private_key FROM signing_keys ORDER BY created_at DESC, key_id LIMIT 64")
-                .fetch_all(transaction.conn())
-                .await?;
-        transaction.commit().await?;
-        Ok(keys)
+        self.write(ADD_FIRST_KEY).bind(key_id).bind(private_key).bind(now).execute().await?;
+        self.signing_keys().await
+    }
+
+    /// The keys that sign tokens, `(key id, PKCS#8 DER)`, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn signing_keys(&self) -> Result<Vec<(String, Vec<u8>)>> {
+        let rows = self.read(SIGNING_KEYS).all().await?;
+        rows.iter().map(|row| Ok((row.get("key_id")?, row.get("private_key")?))).collect()
     }
 
     /// Counts an attempt to sign in against every key, unless one has used up its bound in the window that began after
-    /// `since`: then nothing is counted, and the answer is when that key's window began.
+    /// `since`: then nothing is counted, and the answer is when that key's window began. Keys that several attempts share
+    /// come in one order, or two attempts would wait for each other.
     ///
     /// # Errors
     /// When the database cannot.
@@ -182,43 +185,27 @@ impl Database {
     ) -> Result<Option<DateTime<Utc>>> {
         let mut transaction = self.begin().await?;
         for (key, bound) in bounds {
-            let row: (i64, i64) = sqlx::query_as(
-                "INSERT INTO sign_in_attempts (attempt_key, failures, window_start) VALUES (?1, 1, ?2)
-                 ON CONFLICT (attempt_key) DO UPDATE SET
-                     failures = CASE WHEN window_start <= ?3 THEN 1 ELSE failures + 1 END,
-                     window_start = CASE WHEN window_start <= ?3 THEN ?2 ELSE window_start END
-                 RETURNING failures, window_start",
-            )
-            .bind(&key[..])
-            .bind(micros(now))
-            .bind(micros(since))
-            .fetch_one(transaction.conn())
-            .await?;
-            if row.0 > i64::from(*bound) {
-                return Ok(Some(from_micros(row.1)?));
+            let row = transaction.statement(CLAIM_ATTEMPT).bind(key).bind(now).bind(since).one().await?;
+            if row.get::<i64>("failures")? > i64::from(*bound) {
+                return Ok(Some(row.get("window_start")?));
             }
         }
         transaction.commit().await?;
         Ok(None)
     }
 
-    /// Takes an attempt back that was no failure: `cleared` starts anew, `lowered` has one less.
+    /// Takes an attempt back that was no failure: `lowered` has one less, `cleared` starts anew. Keys come in the order of
+    /// [`Database::claim_sign_in`].
     ///
     /// # Errors
     /// When the database cannot.
-    pub async fn release_sign_in(&self, cleared: Option<&[u8; 32]>, lowered: &[[u8; 32]]) -> Result<()> {
+    pub async fn release_sign_in(&self, lowered: &[[u8; 32]], cleared: Option<&[u8; 32]>) -> Result<()> {
         let mut transaction = self.begin().await?;
-        if let Some(key) = cleared {
-            sqlx::query("DELETE FROM sign_in_attempts WHERE attempt_key = ?1")
-                .bind(&key[..])
-                .execute(transaction.conn())
-                .await?;
-        }
         for key in lowered {
-            sqlx::query("UPDATE sign_in_attempts SET failures = failures - 1 WHERE attempt_key = ?1 AND failures > 0")
-                .bind(&key[..])
-                .execute(transaction.conn())
-                .await?;
+            transaction.statement(TAKE_ATTEMPT_BACK).bind(key).execute().await?;
+        }
+        if let Some(key) = cleared {
+            transaction.statement(CLEAR_ATTEMPTS).bind(key).execute().await?;
         }
         transaction.commit().await
     }
@@ -233,27 +220,29 @@ impl Database {
         sessions_until: DateTime<Utc>,
         attempts_until: DateTime<Utc>,
     ) -> Result<u64> {
-        let mut transaction = self.begin().await?;
-        let sessions = sqlx::query("DELETE FROM sessions WHERE expires_at <= ?1")
-            .bind(micros(sessions_until))
-            .execute(transaction.conn())
-            .await?
-            .rows_affected();
-        let attempts = sqlx::query("DELETE FROM sign_in_attempts WHERE window_start <= ?1")
-            .bind(micros(attempts_until))
-            .execute(transaction.conn())
-            .await?
-            .rows_affected();
-        transaction.commit().await?;
+        let sessions = self.delete_in_pieces(DELETE_ENDED_SESSIONS, sessions_until).await?;
+        let attempts = self.delete_in_pieces(DELETE_OLD_ATTEMPTS, attempts_until).await?;
         Ok(sessions + attempts)
+    }
+
+    async fn delete_in_pieces(&self, piece: Sql, until: DateTime<Utc>) -> Result<u64> {
+        const AT_ONCE: u32 = 1_000;
+        let mut deleted = 0;
+        loop {
+            let now = self.write(piece).bind(until).bind(AT_ONCE).execute().await?;
+            deleted += now;
+            if now < u64::from(AT_ONCE) {
+                return Ok(deleted);
+            }
+        }
     }
 }
 
-fn read_session(row: &SqliteRow) -> Result<SessionRow> {
+fn read_session(row: &Row) -> Result<SessionRow> {
     Ok(SessionRow {
-        id: row.try_get::<&str, _>("session_id")?.parse().map_err(|_| DatabaseError::Corrupt("session id"))?,
-        account: read_account_id(row)?,
-        email: row.try_get("email")?,
+        id: row.get::<Uuid>("session_id")?.into(),
+        account: row.get::<Uuid>("account_id")?.into(),
+        email: row.get("email")?,
         role: read_role(row)?,
     })
 }

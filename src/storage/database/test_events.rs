@@ -1,10 +1,11 @@
 //! Test events and the types of tests there are.
 
-use super::{Database, DatabaseError, Result, from_micros, micros};
+use super::patients::read_patient_id;
+use super::statement::Row;
+use super::{Database, DatabaseError, Result, statements};
 use crate::domain::ids::{Movement, PatientId, TestEventId};
 use chrono::{DateTime, Utc};
-use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
+use uuid::Uuid;
 
 /// A test event.
 #[derive(Clone, PartialEq, Eq)]
@@ -72,6 +73,43 @@ pub struct TestType {
     pub duration_in_seconds: Option<i32>,
 }
 
+statements! {
+    PUT_TEST_RESULT = shared(
+        "INSERT INTO test_events (test_event_id, patient_id, test_type, doctor_score, notes, start_time, end_time, created_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+         ON CONFLICT (test_event_id) DO UPDATE SET test_type = excluded.test_type,
+             doctor_score = coalesce(excluded.doctor_score, test_events.doctor_score),
+             notes = coalesce(excluded.notes, test_events.notes),
+             start_time = excluded.start_time, end_time = excluded.end_time
+         WHERE test_events.patient_id = excluded.patient_id
+         RETURNING test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time",
+    );
+    TEST_EVENT = shared(
+        "SELECT test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time
+         FROM test_events WHERE test_event_id = $1 AND patient_id = $2",
+    );
+    LATEST_TEST_EVENTS = shared(
+        "SELECT test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time
+         FROM test_events
+         WHERE patient_id = $1 AND ($2 IS NULL OR test_type = $2) AND ($3 IS NULL OR start_time >= $3)
+               AND ($4 IS NULL OR start_time <= $4)
+         ORDER BY start_time DESC NULLS LAST, test_event_id DESC LIMIT $5",
+    );
+    EARLIEST_TEST_EVENTS = shared(
+        "SELECT test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time
+         FROM test_events
+         WHERE patient_id = $1 AND ($2 IS NULL OR test_type = $2) AND ($3 IS NULL OR start_time >= $3)
+               AND ($4 IS NULL OR start_time <= $4)
+         ORDER BY start_time NULLS FIRST, test_event_id LIMIT $5",
+    );
+    PUT_TEST_TYPE = shared(
+        "INSERT INTO test_types (test_type, instructions, duration_in_seconds) VALUES ($1, $2, $3)
+         ON CONFLICT (test_type) DO UPDATE SET instructions = excluded.instructions,
+             duration_in_seconds = excluded.duration_in_seconds",
+    );
+    TEST_TYPES = shared("SELECT test_type, instructions, duration_in_seconds FROM test_types ORDER BY test_type LIMIT $1");
+}
+
 impl Database {
     /// Makes the test event or changes it; a computed score stays. `None` when the id is another patient's event: then
     /// nothing was written.
@@ -79,29 +117,19 @@ impl Database {
     /// # Errors
     /// [`DatabaseError::MissingReference`] when there is no such patient.
     pub async fn put_test_result(&self, result: &TestResult, now: DateTime<Utc>) -> Result<Option<TestEvent>> {
-        let mut transaction = self.begin().await?;
-        let row = sqlx::query(
-            "INSERT INTO test_events (test_event_id, patient_id, test_type, doctor_score, notes, start_time, end_time, created_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
-             ON CONFLICT (test_event_id) DO UPDATE SET test_type = excluded.test_type,
-                 doctor_score = coalesce(excluded.doctor_score, doctor_score), notes = coalesce(excluded.notes, notes),
-                 start_time = excluded.start_time, end_time = excluded.end_time
-             WHERE test_events.patient_id = excluded.patient_id
-             RETURNING test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time",
-        )
-        .bind(result.id.to_string())
-        .bind(result.patient.as_str())
-        .bind(result.test_type.as_str())
-        .bind(result.doctor_score)
-        .bind(&result.notes)
-        .bind(micros(result.start_time))
-        .bind(micros(result.end_time))
-        .bind(micros(now))
-        .fetch_optional(transaction.conn())
-        .await?;
-        let event = row.as_ref().map(read_event).transpose()?;
-        transaction.commit().await?;
-        Ok(event)
+        let row = self
+            .write(PUT_TEST_RESULT)
+            .bind(Uuid::from(result.id))
+            .bind(result.patient.as_str())
+            .bind(result.test_type.as_str())
+            .bind(result.doctor_score)
+            .bind(&result.notes)
+            .bind(result.start_time)
+            .bind(result.end_time)
+            .bind(now)
+            .optional()
+            .await?;
+        row.as_ref().map(read_event).transpose()
     }
 
     /// The patient's test event with that id.
@@ -109,14 +137,7 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn test_event(&self, id: TestEventId, patient: &PatientId) -> Result<Option<TestEvent>> {
-        let row = sqlx::query(
-            "SELECT test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time
-             FROM test_events WHERE test_event_id = ?1 AND patient_id = ?2",
-        )
-        .bind(id.to_string())
-        .bind(patient.as_str())
-        .fetch_optional(&self.readers)
-        .await?;
+        let row = self.read(TEST_EVENT).bind(Uuid::from(id)).bind(patient.as_str()).optional().await?;
         row.as_ref().map(read_event).transpose()
     }
 
@@ -125,26 +146,14 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn test_events(&self, patient: &PatientId, filter: &TestEventFilter) -> Result<Vec<TestEvent>> {
-        let statement = if filter.latest_first {
-            "SELECT test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time
-             FROM test_events
-             WHERE patient_id = ?1 AND (?2 IS NULL OR test_type = ?2) AND (?3 IS NULL OR start_time >= ?3)
-                   AND (?4 IS NULL OR start_time <= ?4)
-             ORDER BY start_time DESC, test_event_id DESC LIMIT ?5"
-        } else {
-            "SELECT test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time
-             FROM test_events
-             WHERE patient_id = ?1 AND (?2 IS NULL OR test_type = ?2) AND (?3 IS NULL OR start_time >= ?3)
-                   AND (?4 IS NULL OR start_time <= ?4)
-             ORDER BY start_time, test_event_id LIMIT ?5"
-        };
-        let rows = sqlx::query(statement)
+        let rows = self
+            .read(if filter.latest_first { LATEST_TEST_EVENTS } else { EARLIEST_TEST_EVENTS })
             .bind(patient.as_str())
             .bind(filter.test_type.as_ref().map(Movement::as_str))
-            .bind(filter.from.map(micros))
-            .bind(filter.to.map(micros))
+            .bind(filter.from)
+            .bind(filter.to)
             .bind(filter.limit)
-            .fetch_all(&self.readers)
+            .all()
             .await?;
         rows.iter().map(read_event).collect()
     }
@@ -154,18 +163,9 @@ impl Database {
     /// # Errors
     /// When the database cannot.
     pub async fn put_test_type(&self, test_type: &TestType) -> Result<()> {
-        let mut transaction = self.begin().await?;
-        sqlx::query(
-            "INSERT INTO test_types (test_type, instructions, duration_in_seconds) VALUES (?1, ?2, ?3)
-             ON CONFLICT (test_type) DO UPDATE SET instructions = excluded.instructions,
-                 duration_in_seconds = excluded.duration_in_seconds",
-        )
-        .bind(test_type.name.as_str())
-        .bind(&test_type.instructions)
-        .bind(test_type.duration_in_seconds)
-        .execute(transaction.conn())
-        .await?;
-        transaction.commit().await
+        let put = self.write(PUT_TEST_TYPE).bind(test_type.name.as_str()).bind(&test_type.instructions);
+        put.bind(test_type.duration_in_seconds).execute().await?;
+        Ok(())
     }
 
     /// The types of tests, by name, at most `limit`.
@@ -173,38 +173,32 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn test_types(&self, limit: u32) -> Result<Vec<TestType>> {
-        let rows = sqlx::query(
-            "SELECT test_type, instructions, duration_in_seconds FROM test_types ORDER BY test_type LIMIT ?1",
-        )
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
+        let rows = self.read(TEST_TYPES).bind(limit).all().await?;
         rows.iter()
             .map(|row| {
                 Ok(TestType {
                     name: read_test_type(row)?,
-                    instructions: row.try_get("instructions")?,
-                    duration_in_seconds: row.try_get("duration_in_seconds")?,
+                    instructions: row.get("instructions")?,
+                    duration_in_seconds: row.get("duration_in_seconds")?,
                 })
             })
             .collect()
     }
 }
 
-fn read_test_type(row: &SqliteRow) -> Result<Movement> {
-    Movement::new(row.try_get::<String, _>("test_type")?).map_err(|_| DatabaseError::Corrupt("test type"))
+fn read_test_type(row: &Row) -> Result<Movement> {
+    Movement::new(row.get::<String>("test_type")?).map_err(|_| DatabaseError::Corrupt("test type"))
 }
 
-fn read_event(row: &SqliteRow) -> Result<TestEvent> {
+fn read_event(row: &Row) -> Result<TestEvent> {
     Ok(TestEvent {
-        id: row.try_get::<&str, _>("test_event_id")?.parse().map_err(|_| DatabaseError::Corrupt("test event id"))?,
-        patient: PatientId::new(row.try_get::<String, _>("patient_id")?)
-            .map_err(|_| DatabaseError::Corrupt("patient id"))?,
+        id: row.get::<Uuid>("test_event_id")?.into(),
+        patient: read_patient_id(row)?,
         test_type: read_test_type(row)?,
-        balance_score: row.try_get("balance_score")?,
-        doctor_score: row.try_get("doctor_score")?,
-        notes: row.try_get("notes")?,
-        start_time: row.try_get::<Option<i64>, _>("start_time")?.map(from_micros).transpose()?,
-        end_time: row.try_get::<Option<i64>, _>("end_time")?.map(from_micros).transpose()?,
+        balance_score: row.get("balance_score")?,
+        doctor_score: row.get("doctor_score")?,
+        notes: row.get("notes")?,
+        start_time: row.get("start_time")?,
+        end_time: row.get("end_time")?,
     })
 }

@@ -20,7 +20,7 @@ impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let second = Duration::from_secs(1);
-        let database = Database::open(&folder.path().join("rows.db"), 2, 5 * second).await.unwrap();
+        let database = Database::open_sqlite(&folder.path().join("rows.db"), 2, 5 * second).await.unwrap();
         let deps = ResolverDeps::new(database, Arc::new(SystemClock), 8, 5 * second);
         let policy = SupervisionPolicy {
             mailbox: 64,

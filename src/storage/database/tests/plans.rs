@@ -1,0 +1,160 @@
+//! Every statement of the program, and how each database plans to run it.
+//!
+//! Statements note themselves when they run in a test. A test that runs the contract has thus seen all of them, with the
+//! types of their parameters, and asks for the plan of each that is made without knowing the parameters.
+
+use super::*;
+use crate::storage::database::{accounts, jobs, models, patients, recordings, sessions, test_events};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+/// Every file's statements.
+const REGISTRY: [&[Sql]; 8] = [
+    STATEMENTS,
+    accounts::STATEMENTS,
+    jobs::STATEMENTS,
+    models::STATEMENTS,
+    patients::STATEMENTS,
+    recordings::STATEMENTS,
+    sessions::STATEMENTS,
+    test_events::STATEMENTS,
+];
+/// Tables whose size has no bound.
+const GROWING: [&str; 15] = [
+    "accounts",
+    "axis_ranges",
+    "care_providers",
+    "features",
+    "jobs",
+    "models",
+    "patient_care_providers",
+    "patients",
+    "quality_reports",
+    "recordings",
+    "scores",
+    "sessions",
+    "sign_in_attempts",
+    "test_events",
+    "training_counts",
+];
+
+/// The types of the parameters of each statement that ran in this process.
+static EXECUTED: Mutex<BTreeMap<&'static str, Vec<&'static str>>> = Mutex::new(BTreeMap::new());
+
+/// A statement is about to run.
+pub(in crate::storage::database) fn executed(sql: &Sql, types: &[&'static str]) {
+    let known = REGISTRY.iter().copied().flatten().any(|known| known.name == sql.name && known.sqlite == sql.sqlite);
+    assert!(known, "{} is not in the registry of statements", sql.name);
+    EXECUTED.lock().unwrap_or_else(PoisonError::into_inner).insert(sql.name, types.to_vec());
+}
+
+/// Every statement with the types of its parameters, once the contract has run all of them.
+async fn all_of_them() -> Vec<(Sql, Vec<&'static str>)> {
+    contract::run_everything().await;
+    let executed = EXECUTED.lock().unwrap().clone();
+    let all = REGISTRY.iter().copied().flatten();
+    let missing: Vec<_> = all.clone().map(|sql| sql.name).filter(|name| !executed.contains_key(name)).collect();
+    assert!(missing.is_empty(), "the contract never runs {missing:?}");
+    all.map(|sql| (*sql, executed[sql.name].clone())).collect()
+}
+
+#[test]
+fn names_of_statements_are_unique() {
+    let mut names: Vec<_> = REGISTRY.iter().copied().flatten().map(|sql| sql.name).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all);
+}
+
+#[tokio::test]
+async fn no_statement_scans_a_table_that_grows_in_sqlite() {
+    let here = Here::sqlite().await;
+    let pool = here.sqlite_pool().await;
+    let mut problems = Vec::new();
+    for (sql, _) in all_of_them().await {
+        let plan = format!("EXPLAIN QUERY PLAN {}", sql.sqlite);
+        let rows: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(sqlx::AssertSqlSafe(plan)).fetch_all(&pool).await.unwrap();
+        for (.., step) in rows {
+            let scanned = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+            if GROWING.contains(&scanned) {
+                problems.push(format!("{}: {step}", sql.name));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[tokio::test]
+async fn no_statement_scans_a_table_that_grows_in_postgres() {
+    let here = Here::postgres().await;
+    let all = all_of_them().await;
+    let postgres = here.server.as_ref().unwrap();
+    postgres.psql(FILL);
+    let mut problems = Vec::new();
+    for (sql, types) in all {
+        let signature = if types.is_empty() { String::new() } else { format!("({})", types.join(", ")) };
+        let nulls =
+            if types.is_empty() { String::new() } else { format!("({})", vec!["NULL"; types.len()].join(", ")) };
+        let plan = postgres.psql(&format!(
+            "SET plan_cache_mode = force_generic_plan;
+             PREPARE s{signature} AS {};
+             EXPLAIN (FORMAT JSON) EXECUTE s{nulls}",
+            sql.postgres
+        ));
+        let plan: Value = serde_json::from_str(&plan).unwrap_or_else(|_| panic!("{}: {plan}", sql.name));
+        check(sql.name, &plan[0]["Plan"], &mut problems);
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+/// Notes each node that reads a growing table other than through an index with a condition.
+fn check(name: &str, node: &Value, problems: &mut Vec<String>) {
+    let text = |key: &str| node[key].as_str().unwrap_or_default();
+    let (kind, table) = (text("Node Type"), text("Relation Name"));
+    // That index holds nothing but what is asked for.
+    let whole_index = kind.starts_with("Index") && node["Index Cond"].is_null() && text("Index Name") != "jobs_dead";
+    if GROWING.contains(&table) && (kind == "Seq Scan" || whole_index) {
+        problems.push(format!("{name}: {kind} on {table}"));
+    }
+    for child in node["Plans"].as_array().into_iter().flatten() {
+        check(name, child, problems);
+    }
+}
+
+/// Some thousand rows in every table that grows, spread as in a clinic, and statistics of them.
+const FILL: &str = "
+    INSERT INTO patients SELECT 'fill-' || n, NULL, 'F' || n, 'L' || n, NULL, now() FROM generate_series(1, 4000) n;
+    INSERT INTO care_providers SELECT 'fill-' || n, NULL, now() FROM generate_series(1, 4000) n;
+    INSERT INTO patient_care_providers SELECT 'fill-' || 1 + n % 400, 'fill-' || n, now() FROM generate_series(1, 4000) n;
+    INSERT INTO accounts SELECT gen_random_uuid(), 'fill-' || n || '@example.org', '', 'patient', 'fill-' || n, NULL, now()
+        FROM generate_series(1, 4000) n;
+    INSERT INTO sessions SELECT gen_random_uuid(), account_id, sha256(account_id::text::bytea), NULL, now(),
+        now() + random() * interval '30 days', NULL FROM accounts;
+    INSERT INTO sign_in_attempts SELECT sha256(n::text::bytea), 1, now() - random() * interval '900 s'
+        FROM generate_series(1, 4000) n;
+    INSERT INTO test_events SELECT gen_random_uuid(), 'fill-' || 1 + n % 4000, 'sit-to-stand', NULL, NULL, NULL,
+        now() - n * interval '1 minute', NULL, now() FROM generate_series(1, 12000) n;
+    INSERT INTO recordings SELECT test_event_id, patient_id, test_type, 'fill-1', '', 'raw', 1, 2026, 1, 31,
+        CASE WHEN n % 2 = 0 THEN 50.0 END, CASE WHEN n % 2 = 0 THEN n END,
+        CASE WHEN n % 2 = 0 THEN 'training' WHEN n % 5 = 0 THEN 'awaiting_model' ELSE 'scored' END, 1, 100.0,
+        NULL, NULL, now(), now() FROM (SELECT *, row_number() OVER () AS n FROM test_events) events
+        ON CONFLICT DO NOTHING;
+    INSERT INTO axis_ranges SELECT test_event_id, axis, 0, 1 FROM recordings, unnest('{ax,ay,az}'::text[]) axis
+        ON CONFLICT DO NOTHING;
+    INSERT INTO quality_reports SELECT test_event_id, 1, 1, 1, 0, 0, 0, 0, '' FROM recordings ON CONFLICT DO NOTHING;
+    INSERT INTO features SELECT test_event_id, 'set-1', '' FROM recordings ON CONFLICT DO NOTHING;
+    INSERT INTO scores SELECT test_event_id, 50, NULL, NULL, 'v', 'local', now() FROM recordings WHERE status = 'scored'
+        ON CONFLICT DO NOTHING;
+    INSERT INTO training_counts SELECT 'fill-' || n, 'sit-to-stand', 10 FROM generate_series(1, 4000) n;
+    INSERT INTO models SELECT 'fill-' || n, 'fill-' || n, 'sit-to-stand', 10, 'key', '', 'set-1', 1, '{}', now()
+        FROM generate_series(1, 4000) n;
+    INSERT INTO jobs (kind, subject, lane, position, state, due_at, enqueued_at)
+        SELECT kind, test_event_id, 'fill-' || n % 400, n / 400,
+            CASE n % 20 WHEN 0 THEN 'leased' WHEN 1 THEN 'delayed' WHEN 2 THEN 'dead' ELSE 'ready' END,
+            now() + n * interval '1 s', now() - n * interval '1 s'
+        FROM (SELECT *, row_number() OVER () AS n FROM test_events) events, unnest('{convert,train,score}'::text[]) kind
+        ON CONFLICT DO NOTHING;
+    ANALYZE";

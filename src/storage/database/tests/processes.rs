@@ -1,0 +1,181 @@
+//! Several processes on one PostgreSQL database: each has a [`Database`] of its own.
+
+use super::*;
+
+/// Several handles on one fresh database.
+async fn processes<const N: usize>() -> ([Database; N], Here) {
+    let here = Here::postgres().await;
+    let mut handles = Vec::new();
+    for _ in 0..N {
+        handles.push(here.another().await);
+    }
+    (handles.try_into().unwrap(), here)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_uploads_of_one_id_at_once_are_one_recording() {
+    let ([a, b], here) = processes().await;
+    for n in 0..30 {
+        let other = NewRecording { digest: Digest::of(b"other"), ..new(n, "p-1", None) };
+        let (first, second) = (new(n, "p-1", None), if n % 2 == 0 { new(n, "p-1", None) } else { other });
+        let (x, y) = tokio::join!(a.accept_recording(&first, now()), b.accept_recording(&second, now()));
+        let (x, y) = (x.unwrap(), y.unwrap());
+        let loser = if n % 2 == 0 { Acceptance::Replayed } else { Acceptance::Conflicting };
+        assert!([(Acceptance::Accepted, loser), (loser, Acceptance::Accepted)].contains(&(x, y)), "{x:?} {y:?}");
+    }
+    assert_eq!(lease(&here.database, JobKind::Convert, 100).await.len(), 30);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_count_that_ten_conversions_cross_at_once_starts_one_training() {
+    let (handles, here) = processes::<5>().await;
+    let rule = TrainingRule { minimum: 10, every: 10 };
+    for n in 0..10 {
+        here.database.accept_recording(&new(n, "p-1", Some(50.0)), now()).await.unwrap();
+    }
+    let jobs = lease(&here.database, JobKind::Convert, 10).await;
+    assert_eq!(jobs.len(), 10);
+    let conversions = jobs.into_iter().enumerate().map(|(n, job)| {
+        let database = handles[n % handles.len()].clone();
+        tokio::spawn(
+            async move { database.finish_conversion(job.fence, job.subject, &conversion(), rule, now()).await },
+        )
+    });
+    let mut queued = 0;
+    for task in conversions.collect::<Vec<_>>() {
+        queued += i32::from(task.await.unwrap().unwrap() == AfterConversion::TrainingQueued);
+    }
+    assert_eq!((queued, lease(&here.database, JobKind::Train, 10).await.len()), (1, 1));
+    let server = here.server.as_ref().unwrap();
+    let ordinals = "SELECT string_agg(training_ordinal::text, ',' ORDER BY training_ordinal) FROM recordings";
+    assert_eq!(server.psql(ordinals), "1,2,3,4,5,6,7,8,9,10");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversion_and_a_training_that_end_at_once_leave_nothing_waiting() {
+    let ([a, b], here) = processes().await;
+    let database = &here.database;
+    for n in 0..40_u32 {
+        let patient = format!("race-{n}");
+        add_patient(database, &patient).await;
+        for m in 0..3 {
+            let recording = new(u128::from(n * 10 + m), &patient, (m < 2).then_some(50.0));
+            database.accept_recording(&recording, now()).await.unwrap();
+        }
+        let mut jobs = lease(database, JobKind::Convert, 3).await;
+        let last = jobs.iter().position(|job| job.subject == id(u128::from(n * 10 + 2))).unwrap();
+        let scored_later = jobs.remove(last);
+        for job in jobs {
+            database.finish_conversion(job.fence, job.subject, &conversion(), RULE, now()).await.unwrap();
+        }
+        let training = lease(database, JobKind::Train, 1).await.remove(0);
+        let model = model(&format!("race-{n}"), &patient, 2);
+        let (result, waited) = (conversion(), std::time::Duration::from_micros(u64::from(n) * 50));
+        let (converted, trained) =
+            tokio::join!(a.finish_conversion(scored_later.fence, scored_later.subject, &result, RULE, now()), async {
+                tokio::time::sleep(waited).await;
+                b.finish_training(training.fence, &model, now()).await
+            });
+        converted.unwrap();
+        trained.unwrap();
+        let state = database.recording_state(scored_later.subject).await.unwrap().unwrap();
+        assert_eq!(state.status, RecordingStatus::Converted, "round {n}");
+        assert_eq!(lease(database, JobKind::Score, 10).await.len(), 1, "round {n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_job_is_leased_twice() {
+    let (handles, here) = processes::<4>().await;
+    for n in 0..200 {
+        here.database.accept_recording(&new(n, "p-1", None), now()).await.unwrap();
+    }
+    let tasks: Vec<_> = handles
+        .into_iter()
+        .map(|database| {
+            tokio::spawn(async move {
+                let mut mine = Vec::new();
+                loop {
+                    let jobs = lease(&database, JobKind::Convert, 3).await;
+                    if jobs.is_empty() {
+                        return mine;
+                    }
+                    mine.extend(jobs.into_iter().map(|job| (job.subject, job.attempt)));
+                }
+            })
+        })
+        .collect();
+    let mut all = Vec::new();
+    for task in tasks {
+        all.extend(task.await.unwrap());
+    }
+    all.sort_unstable();
+    assert_eq!(all, (0..200).map(|n| (id(n), 1)).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_database_is_migrated_once_by_all_who_start() {
+    let server = Postgres::database();
+    let options = options(&server);
+    let opened = tokio::join!(
+        Database::open_postgres(&options),
+        Database::open_postgres(&options),
+        Database::open_postgres(&options)
+    );
+    let all = [opened.0.unwrap(), opened.1.unwrap(), opened.2.unwrap()];
+    let applied: Vec<_> = all.iter().map(|database| database.migrated().applied).collect();
+    assert_eq!(applied.iter().filter(|applied| **applied > 0).count(), 1, "{applied:?}");
+
+    let keys = [1_u8, 2, 3].map(|n| (format!("key-{n}"), vec![n]));
+    let (x, y, z) = tokio::join!(
+        all[0].signing_keys_or(&keys[0].0, &keys[0].1, now()),
+        all[1].signing_keys_or(&keys[1].0, &keys[1].1, now()),
+        all[2].signing_keys_or(&keys[2].0, &keys[2].1, now()),
+    );
+    let x = x.unwrap();
+    assert_eq!(x.len(), 1, "one first key");
+    assert!(x == y.unwrap() && x == z.unwrap());
+    for database in all {
+        database.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_said_to_be_not_available() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let options = PostgresOptions {
+        url: format!("postgres://stance:secret@127.0.0.1:{port}/stance"),
+        connections: 2,
+        acquire_timeout: Duration::from_secs(1),
+        statement_timeout: Duration::from_secs(5),
+    };
+    let error = Database::open_postgres(&options).await.unwrap_err();
+    assert!(matches!(error, DatabaseError::Unavailable(_)), "{error:?}");
+    assert!(!format!("{options:?} {error:?}").contains("secret"));
+}
+
+#[tokio::test]
+async fn a_statement_that_waits_too_long_and_a_killed_connection_are_not_available_for_the_moment() {
+    let here = Here::postgres().await;
+    let server = here.server.as_ref().unwrap();
+    let options = PostgresOptions { statement_timeout: Duration::from_millis(300), ..options(server) };
+    let hurried = Database::open_postgres(&options).await.unwrap();
+    let held = here.database.begin().await.unwrap();
+    let mut held = held;
+    held.lock_training_count(&PatientId::new("p-1").unwrap(), &Movement::new("m").unwrap()).await.unwrap();
+    let mut waiting = hurried.begin().await.unwrap();
+    let waited = waiting.lock_training_count(&PatientId::new("p-1").unwrap(), &Movement::new("m").unwrap()).await;
+    assert!(matches!(waited, Err(DatabaseError::Unavailable(_))), "{waited:?}");
+    drop((held, waiting));
+
+    let kill = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+                WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    server.psql(kill);
+    let mut answers = Vec::new();
+    for _ in 0..20 {
+        answers.push(here.database.ping().await);
+    }
+    assert!(answers.iter().flatten().count() > 0, "it connects anew");
+    let failed = answers.into_iter().filter_map(std::result::Result::err);
+    assert!(failed.into_iter().all(|error| matches!(error, DatabaseError::Unavailable(_))));
+}
