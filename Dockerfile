@@ -5,6 +5,7 @@ COPY . .
 RUN cargo build --release --locked -p stance --features aws,lake
 
 FROM debian:bookworm-slim
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
 RUN useradd --system --home-dir /var/lib/stance --create-home stance
 COPY --from=build /stance/target/release/stance /usr/local/bin/stance
 USER stance

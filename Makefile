@@ -23,6 +23,9 @@ test: ## every test, with everything compiled in
 	else \
 	    echo "The tests start PostgreSQL's programs: install them (Debian: apt-get install postgresql)"; exit 1; \
 	fi
+	@python3 -m venv --help >/dev/null 2>&1 && python3 -c 'import ensurepip' 2>/dev/null || { \
+	    [ "$$(id -u)" = 0 ] || { echo "Python with venv is needed (Debian: apt-get install python3-venv)"; exit 1; }; \
+	    echo "installing python3-venv"; apt-get update -q && apt-get install -qy python3-venv; }
 	@echo "Building the tests. The first time this takes about ten minutes on two cores."
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	    $(CARGO) nextest run --locked --workspace --features full --no-fail-fast; \

@@ -1,6 +1,6 @@
 //! The converter: raw document to Parquet, CSV, quality report, ranges and features.
 
-use super::compute::{Compute, unmetered};
+use super::compute::Compute;
 use super::handover::Handover;
 use super::updates::Updates;
 use super::work::{Assignment, JobError, Ledger};
@@ -9,7 +9,7 @@ use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::{Recording, assess, parse};
 use crate::storage::database::{AfterConversion, Conversion, Database, Job, JobKind, RecordingRow, TrainingRule};
 use crate::storage::lake::{to_csv, to_parquet};
-use crate::storage::objects::{Folder, ObjectError};
+use crate::storage::objects::{ObjectError, Objects};
 use crate::supervised;
 use actix::prelude::*;
 use stance_models::features::{FEATURE_SET, extract};
@@ -22,7 +22,7 @@ pub struct ConverterDeps {
     /// Rows.
     pub database: Database,
     /// Objects.
-    pub objects: Folder,
+    pub objects: Objects,
     /// Time.
     pub clock: SharedClock,
     /// Threads for the numbers.
@@ -97,8 +97,7 @@ impl ConverterDeps {
     }
 
     async fn read(&self, row: &RecordingRow) -> Result<Arc<Recording>, JobError> {
-        let (objects, key, digest) = (self.objects.clone(), row.raw_key.clone(), row.digest);
-        let raw = unmetered(move || objects.get(&key, Some(digest))).await??;
+        let raw = self.objects.get(&row.raw_key, Some(row.digest)).await?;
         let recording = self.compute.run(move || parse(raw)).await?;
         recording.map(Arc::new).map_err(|refusal| JobError::dead(refusal.code, &refusal.detail))
     }
@@ -106,8 +105,7 @@ impl ConverterDeps {
     async fn write_csv(&self, row: &RecordingRow, recording: Arc<Recording>) -> Result<(), JobError> {
         let key = ObjectKey::csv(&row.patient, &row.movement, row.day, row.id);
         let csv = self.compute.run(move || to_csv(&recording)).await?;
-        let objects = self.objects.clone();
-        Ok(unmetered(move || objects.put(&key, &csv)).await??)
+        Ok(self.objects.put(&key, csv.into()).await?)
     }
 
     async fn write_parquet(&self, row: &RecordingRow, recording: Arc<Recording>) -> Result<(), JobError> {
@@ -116,8 +114,7 @@ impl ConverterDeps {
             tracing::error!(error = &error as &dyn std::error::Error, "a recording could not be written as Parquet");
             JobError::Retry("Parquet could not be written")
         })?;
-        let objects = self.objects.clone();
-        Ok(unmetered(move || objects.put(&key, &parquet)).await??)
+        Ok(self.objects.put(&key, parquet.into()).await?)
     }
 }
 
@@ -139,6 +136,9 @@ impl From<ObjectError> for JobError {
             ObjectError::Corrupt => {
                 Self::dead("raw_object_corrupt", "the raw object's bytes are not those that were kept")
             }
+            ObjectError::TooLarge => Self::dead("object_too_large", "the object is larger than objects.max_read_bytes"),
+            ObjectError::Unavailable(_) => Self::Retry("the object store is away"),
+            ObjectError::Refused(_) => Self::Retry("the object store refused"),
             ObjectError::NotFound => Self::Retry("an object is not there"),
             ObjectError::NoSpace => Self::Away("no space is left"),
             ObjectError::Exists | ObjectError::Io(_) => Self::Retry("the object store failed"),

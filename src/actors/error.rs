@@ -88,9 +88,16 @@ impl From<ObjectError> for ServiceError {
     fn from(error: ObjectError) -> Self {
         match error {
             ObjectError::NoSpace => Self::NoSpace,
-            ObjectError::Exists | ObjectError::NotFound | ObjectError::Corrupt | ObjectError::Io(_) => {
-                Self::Internal(error.into())
+            ObjectError::Unavailable(reason) => {
+                tracing::warn!(reason, "the object store is away");
+                Self::busy("objects")
             }
+            ObjectError::Exists
+            | ObjectError::NotFound
+            | ObjectError::Corrupt
+            | ObjectError::TooLarge
+            | ObjectError::Refused(_)
+            | ObjectError::Io(_) => Self::Internal(error.into()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::ServiceError;
 use super::authorization::authorize;
-use super::compute::{Compute, unmetered};
+use super::compute::Compute;
 use super::handover::Handover;
 use super::updates::Updates;
 use super::work::Ledger;
@@ -13,7 +13,7 @@ use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::{Recording, parse};
 use crate::domain::score::RecordingState;
 use crate::storage::database::{Acceptance, Database, DatabaseError, JobKind, NewRecording};
-use crate::storage::objects::{Digest, Folder, ObjectError, Staged};
+use crate::storage::objects::{ObjectError, Objects, Staged};
 use crate::supervised;
 use actix::prelude::*;
 use std::collections::HashSet;
@@ -46,7 +46,7 @@ pub struct IngestDeps {
     /// Rows.
     pub database: Database,
     /// Raw objects.
-    pub objects: Folder,
+    pub objects: Objects,
     /// Time.
     pub clock: SharedClock,
     /// Threads for parsing.
@@ -97,8 +97,7 @@ impl Handler<Arrival> for Ingest {
 impl IngestDeps {
     async fn take_in(&self, Arrival { caller, staged }: Arrival) -> Result<Arrived, ServiceError> {
         // The disk syncs the body while a processor reads it; a refused one is synced in vain, which is rare.
-        let sync = staged.sync_handle()?;
-        let synced = tokio::task::spawn_blocking(move || sync.sync_data());
+        let syncing = staged.sync();
         let (staged, recording) = self
             .compute
             .run(move || {
@@ -113,7 +112,7 @@ impl IngestDeps {
             return Err(ServiceError::NotFound("patient"));
         }
         let _turn = self.busy.claim(recording.id()).ok_or_else(|| ServiceError::busy("same test event"))?;
-        synced.await.map_err(|error| ServiceError::Internal(error.into()))?.map_err(ObjectError::from)?;
+        syncing.done().await?;
 
         let id = recording.id();
         let new = describe(&recording, &staged);
@@ -155,19 +154,24 @@ impl IngestDeps {
     /// Gives the body its key. An object without a row is what a process left that was killed between the two: the same
     /// bytes are kept, others replaced, for nobody was told that they are safe.
     async fn keep(&self, staged: Staged, new: &NewRecording) -> Result<(), ServiceError> {
-        let (objects, key, digest) = (self.objects.clone(), new.raw_key.clone(), new.digest);
-        let kept = unmetered(move || match objects.keep(&staged, &key) {
-            Err(ObjectError::Exists) => match objects.get(&key, Some(digest)) {
+        let key = &new.raw_key;
+        match self.objects.keep(&staged, key).await {
+            Err(ObjectError::Exists) => match self.objects.get(key, Some(new.digest)).await {
                 Ok(_) => Ok(()),
-                Err(ObjectError::Corrupt | ObjectError::NotFound) => {
-                    objects.delete(&key)?;
-                    objects.keep(&staged, &key)
+                Err(ObjectError::Corrupt | ObjectError::NotFound | ObjectError::TooLarge) => {
+                    self.objects.delete(key).await?;
+                    Ok(self.objects.keep(&staged, key).await?)
                 }
-                Err(error @ (ObjectError::Exists | ObjectError::NoSpace | ObjectError::Io(_))) => Err(error),
+                Err(
+                    error @ (ObjectError::Exists
+                    | ObjectError::NoSpace
+                    | ObjectError::Unavailable(_)
+                    | ObjectError::Refused(_)
+                    | ObjectError::Io(_)),
+                ) => Err(error.into()),
             },
-            other => other,
-        });
-        Ok(kept.await??)
+            kept => Ok(kept?),
+        }
     }
 }
 
@@ -179,7 +183,7 @@ fn describe(recording: &Recording, staged: &Staged) -> NewRecording {
         id: recording.id(),
         patient: patient.clone(),
         movement: movement.clone(),
-        digest: Digest(staged.digest().0),
+        digest: staged.digest(),
         raw_key: ObjectKey::raw(patient, movement, day, training, recording.id()),
         raw_bytes: i64::try_from(staged.len()).unwrap_or(i64::MAX),
         day,

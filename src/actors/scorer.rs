@@ -11,7 +11,7 @@ use crate::domain::ids::ModelVersion;
 use crate::domain::score::Score;
 use crate::scoring::Backend;
 use crate::storage::database::{Database, Job, ModelRow, RecordingRow};
-use crate::storage::objects::{Folder, ObjectError};
+use crate::storage::objects::{ObjectError, Objects};
 use crate::supervised;
 use actix::prelude::*;
 use stance_models::artifact;
@@ -27,7 +27,7 @@ pub struct ScorerDeps {
     /// Rows.
     pub database: Database,
     /// Artifacts.
-    pub objects: Folder,
+    pub objects: Objects,
     /// Time.
     pub clock: SharedClock,
     /// Runs the model.
@@ -123,14 +123,20 @@ impl Desk {
             return Ok(model);
         }
         self.deps.metrics.model_cache("misses", 1);
-        let (objects, key, digest) = (self.deps.objects.clone(), row.artifact_key.clone(), row.artifact_digest);
+        let bytes = self.deps.objects.get(&row.artifact_key, Some(row.artifact_digest)).await;
+        let bytes = bytes.map_err(|error| match error {
+            ObjectError::Corrupt => {
+                JobError::dead("model_corrupt", "the model's artifact is not the one that was kept")
+            }
+            ObjectError::Exists
+            | ObjectError::NotFound
+            | ObjectError::TooLarge
+            | ObjectError::NoSpace
+            | ObjectError::Unavailable(_)
+            | ObjectError::Refused(_)
+            | ObjectError::Io(_) => error.into(),
+        })?;
         let loaded = unmetered(move || {
-            let bytes = objects.get(&key, Some(digest)).map_err(|error| match error {
-                ObjectError::Corrupt => {
-                    JobError::dead("model_corrupt", "the model's artifact is not the one that was kept")
-                }
-                ObjectError::Exists | ObjectError::NotFound | ObjectError::NoSpace | ObjectError::Io(_) => error.into(),
-            })?;
             artifact::unpack(&bytes).map_err(|error| JobError::dead("model_unusable", &error.to_string()))
         });
         let (model, _) = loaded.await??;

@@ -19,7 +19,7 @@ use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::scoring::Backend;
 use crate::storage::database::{Database, TrainingRule};
-use crate::storage::objects::Folder;
+use crate::storage::objects::Objects;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub struct Ground {
     /// Rows.
     pub database: Database,
     /// Objects.
-    pub objects: Folder,
+    pub objects: Objects,
     /// Time.
     pub clock: SharedClock,
     /// Randomness.

@@ -1,7 +1,7 @@
 //! A trainer for each care provider: made when there is something to train, gone when it was idle for a while. How many
 //! there are at once is bounded, and so is how many trainings run at once; the queue lets care providers take turns.
 
-use super::compute::{Compute, unmetered};
+use super::compute::Compute;
 use super::metrics::Metrics;
 use super::supervision::{Handle, SupervisionPolicy, Supervisor};
 use super::updates::Updates;
@@ -11,7 +11,7 @@ use crate::domain::entropy::Entropy;
 use crate::domain::ids::ModelVersion;
 use crate::domain::object_key::ObjectKey;
 use crate::storage::database::{Database, Job, JobKind, NewModel};
-use crate::storage::objects::{Digest, Folder};
+use crate::storage::objects::{Digest, Objects};
 use crate::supervised;
 use actix::prelude::*;
 use chrono::SecondsFormat;
@@ -31,7 +31,7 @@ pub struct TrainerDeps {
     /// Rows.
     pub database: Database,
     /// Artifacts.
-    pub objects: Folder,
+    pub objects: Objects,
     /// Time.
     pub clock: SharedClock,
     /// Threads for the numbers.
@@ -113,8 +113,7 @@ impl TrainerDeps {
             leave_one_out_error: card.leave_one_out_error,
             card: serde_json::to_string(&card).map_err(|_| JobError::Retry("model card could not be written"))?,
         };
-        let (objects, key) = (self.objects.clone(), model.artifact_key.clone());
-        unmetered(move || objects.put(&key, &artifact)).await??;
+        self.objects.put(&model.artifact_key, artifact.into()).await?;
         let queued = self.database.finish_training(job.fence, &model, self.clock.now()).await?;
         tracing::info!(model = %model.version, recordings = count, queued, "a model was trained");
         self.ledger.wake(JobKind::Score);

@@ -1,8 +1,9 @@
 //! Opening the backends.
 
 use crate::config::{Config, seconds};
+use crate::domain::entropy::Entropy;
 use crate::storage::database::{Database, PostgresOptions};
-use crate::storage::objects::Folder;
+use crate::storage::objects::{Folder, Objects};
 use anyhow::Context;
 use fs4::fs_std::FileExt;
 use std::fs::{self, File, OpenOptions};
@@ -35,10 +36,47 @@ pub(super) async fn database(config: &Config) -> anyhow::Result<Database> {
     opened.with_context(|| format!("the database {} cannot be opened", config.database_shown()))
 }
 
-/// Opens the folder of objects.
-pub(super) fn objects(config: &Config) -> anyhow::Result<Folder> {
+/// Opens the folder of objects, or the bucket.
+pub(super) async fn objects(config: &Config, entropy: &Entropy) -> anyhow::Result<Objects> {
+    #[cfg(feature = "aws")]
+    if let Some((bucket, prefix)) = config.objects.bucket() {
+        return bucket_of(config, bucket, prefix, entropy).await;
+    }
     let path = config.objects_path();
-    Folder::open(&path).with_context(|| format!("the object folder {} cannot be opened", path.display()))
+    let folder = Folder::open(&path, config.objects.max_read_bytes, entropy)
+        .with_context(|| format!("the object folder {} cannot be opened", path.display()))?;
+    Ok(Objects::Folder(folder))
+}
+
+/// A bucket that refuses the program stops the start; one that is away does not.
+#[cfg(feature = "aws")]
+async fn bucket_of(config: &Config, bucket: &str, prefix: &str, entropy: &Entropy) -> anyhow::Result<Objects> {
+    use crate::config::ObjectsEncryption;
+    use crate::storage::objects::{Bucket, BucketSettings, Encryption, ObjectError};
+    let objects = &config.objects;
+    let settings = BucketSettings {
+        bucket: bucket.to_owned(),
+        prefix: prefix.to_owned(),
+        endpoint: objects.endpoint.clone(),
+        region: objects.region.clone(),
+        path_style: objects.path_style,
+        encryption: match objects.server_side_encryption {
+            ObjectsEncryption::None => Encryption::Default,
+            ObjectsEncryption::Aes256 => Encryption::Aes256,
+            ObjectsEncryption::Kms => Encryption::Kms(objects.kms_key_id.clone()),
+        },
+        timeout: seconds(objects.timeout_seconds),
+        max_attempts: objects.max_attempts,
+        max_read: objects.max_read_bytes,
+        spool: config.data_dir.join("spool"),
+    };
+    let name = || format!("objects.url: the bucket {bucket} cannot be used");
+    let store = Objects::Bucket(Bucket::open(settings, entropy).await.with_context(name)?);
+    match store.ping().await {
+        Err(ObjectError::Unavailable(reason)) => tracing::warn!(reason, "the bucket is away"),
+        answer => answer.with_context(name)?,
+    }
+    Ok(store)
 }
 
 /// Takes the data folder, or says that another process has it.

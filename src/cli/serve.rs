@@ -56,11 +56,12 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
             tracing::info!(resumed, "work that a stopped process had begun is resumed");
         }
     }
+    let entropy = Entropy::from_system();
     let ground = Ground {
         database,
-        objects: open::objects(config)?,
+        objects: open::objects(config, &entropy).await?,
         clock: Arc::new(SystemClock),
-        entropy: Entropy::from_system(),
+        entropy,
         metrics: Metrics::new(),
     };
     let topology = Topology::start(config, &ground);
@@ -105,8 +106,12 @@ async fn wait_for_signal() -> anyhow::Result<()> {
 }
 
 fn start_log(config: &LogConfig) -> anyhow::Result<()> {
-    let filter =
-        EnvFilter::try_new(&config.level).with_context(|| format!("log.level: {:?} is no filter", config.level))?;
+    // Their lines name objects, and objects are named after patients.
+    let quiet =
+        ["aws_config", "aws_runtime", "aws_sdk_s3", "aws_sigv4", "aws_smithy_http_client", "aws_smithy_runtime"];
+    let quiet = quiet.into_iter().chain(["aws_smithy_runtime_api", "hyper", "hyper_util"]);
+    let level = quiet.fold(config.level.clone(), |level, target| format!("{level},{target}=warn"));
+    let filter = EnvFilter::try_new(level).with_context(|| format!("log.level: {:?} is no filter", config.level))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.format {
         LogFormat::Text => builder.init(),

@@ -1,13 +1,14 @@
 //! Configuration: defaults, then a file, then environment variables, then flags. Checked as a whole; an unknown key, a
 //! bad value or an unreadable file stops the start with the key's name.
 
+mod objects;
 mod sections;
 
 pub(crate) use sections::seconds;
 pub use sections::{
     AuthConfig, ComputeConfig, Config, DatabaseConfig, GraphqlConfig, HttpConfig, IngestConfig, LakeConfig, LakeEngine,
-    LogConfig, LogFormat, ObjectsConfig, QueueConfig, ScoringBackend, ScoringConfig, SupervisionConfig, TrainingConfig,
-    UploadsConfig,
+    LogConfig, LogFormat, ObjectsConfig, ObjectsEncryption, QueueConfig, ScoringBackend, ScoringConfig,
+    SupervisionConfig, TrainingConfig, UploadsConfig,
 };
 
 use figment::Figment;

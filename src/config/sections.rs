@@ -121,13 +121,41 @@ section!(
     }
 );
 
+/// Encryption at the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ObjectsEncryption {
+    /// What the bucket does by itself.
+    #[serde(rename = "none")]
+    None,
+    /// With a key of S3's.
+    #[serde(rename = "AES256")]
+    Aes256,
+    /// With a key of KMS.
+    #[serde(rename = "aws:kms")]
+    Kms,
+}
+
 section!(
     /// Objects.
     ObjectsConfig {
-        /// `file://PATH`; `{data_dir}` stands for the data folder.
+        /// `file://PATH`, where `{data_dir}` stands for the data folder, or `s3://BUCKET/PREFIX`.
         url: String = "file://{data_dir}/objects".into(),
-        /// Address of an S3-compatible server.
+        /// Largest object that is read into memory, bytes.
+        max_read_bytes: u64 = 256 << 20,
+        /// Address of an S3-compatible server; none is Amazon.
         endpoint: Option<String> = None,
+        /// Whether the bucket's name goes into the path of a URL; most compatible servers need it.
+        path_style: bool = false,
+        /// Region of the bucket; none takes `AWS_REGION`, the profile's or the machine's.
+        region: Option<String> = None,
+        /// `none` (what the bucket does by itself), `AES256` or `aws:kms`.
+        server_side_encryption: ObjectsEncryption = ObjectsEncryption::None,
+        /// Key for `aws:kms`; none is the account's own for S3.
+        kms_key_id: Option<String> = None,
+        /// Seconds that a request to the bucket may take with its repetitions.
+        timeout_seconds: u64 = 20,
+        /// Attempts of a request to the bucket.
+        max_attempts: u32 = 5,
     }
 );
 
@@ -354,6 +382,9 @@ impl Config {
             ("database.readers", self.database.readers.into()),
             ("database.acquire_timeout_seconds", self.database.acquire_timeout_seconds),
             ("database.statement_timeout_seconds", self.database.statement_timeout_seconds),
+            ("objects.max_read_bytes", self.objects.max_read_bytes),
+            ("objects.timeout_seconds", self.objects.timeout_seconds),
+            ("objects.max_attempts", self.objects.max_attempts.into()),
             ("ingest.at_once", self.ingest.at_once as u64),
             ("uploads.max_bytes", self.uploads.max_bytes),
             ("uploads.max_open", self.uploads.max_open as u64),
@@ -400,7 +431,10 @@ impl Config {
         if !is_postgres(&self.database.url)? {
             backend("database.url", &self.database.url, "sqlite", &[])?;
         }
-        backend("objects.url", &self.objects.url, "file", &[("s3", Some(cfg!(feature = "aws")))])?;
+        self.objects.check()?;
+        if self.objects.max_read_bytes < self.uploads.max_bytes {
+            return not_allowed("objects.max_read_bytes", "must be at least uploads.max_bytes");
+        }
         if self.ingest.sqs_url.is_some() {
             return missing("ingest.sqs_url", "Amazon SQS", Some(cfg!(feature = "aws")));
         }
@@ -442,7 +476,7 @@ fn backend(key: &'static str, url: &str, embedded: &str, others: &[(&str, Option
 }
 
 /// A backend that this program does not have: not compiled in, or not there yet in this version.
-fn missing(key: &'static str, what: &str, compiled: Option<bool>) -> Result<(), ConfigError> {
+pub(super) fn missing(key: &'static str, what: &str, compiled: Option<bool>) -> Result<(), ConfigError> {
     not_allowed(
         key,
         &match compiled {
@@ -456,7 +490,7 @@ fn missing(key: &'static str, what: &str, compiled: Option<bool>) -> Result<(), 
     )
 }
 
-fn not_allowed(key: &'static str, problem: &str) -> Result<(), ConfigError> {
+pub(super) fn not_allowed(key: &'static str, problem: &str) -> Result<(), ConfigError> {
     Err(ConfigError::NotAllowed { key, problem: problem.to_owned() })
 }
 

@@ -3,7 +3,6 @@
 use super::Services;
 use super::problem::Problem;
 use crate::actors::ServiceError;
-use crate::actors::compute::unmetered;
 use crate::actors::supervision::Probe;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, web};
@@ -26,16 +25,15 @@ async fn alive() -> HttpResponse {
 }
 
 async fn ready(services: web::Data<Services>) -> HttpResponse {
-    let objects = services.objects.clone();
     let (database, objects, auth, resolver, ingest) = tokio::join!(
         tokio::time::timeout(CHECK, services.database.ping()),
-        tokio::time::timeout(CHECK, unmetered(move || objects.ping())),
+        tokio::time::timeout(CHECK, services.objects.ping()),
         services.session_auth.ask_within(CHECK, Probe),
         services.resolver.ask_within(CHECK, Probe),
         services.ingest.ask_within(CHECK, Probe),
     );
     let database = matches!(database, Ok(Ok(())));
-    let objects = matches!(objects, Ok(Ok(Ok(()))));
+    let objects = matches!(objects, Ok(Ok(())));
     let silent: Vec<_> = services.actors.iter().filter(|actor| !actor.get()).map(|actor| actor.name).collect();
     let actors = auth.is_ok() && resolver.is_ok() && ingest.is_ok() && silent.is_empty();
     let ready = database && objects && actors;

@@ -21,7 +21,7 @@ use crate::config::{Config, seconds};
 use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::storage::database::Database;
-use crate::storage::objects::Folder;
+use crate::storage::objects::Objects;
 use ipnet::IpNet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub struct Services {
     /// For readiness, and for a wait on a recording.
     pub database: Database,
     /// For readiness, and for bodies that arrive.
-    pub objects: Folder,
+    pub objects: Objects,
     /// Time.
     pub clock: SharedClock,
     /// Randomness.

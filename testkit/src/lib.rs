@@ -1,7 +1,9 @@
-//! Servers that the tests start for themselves, found among the machine's programs. For tests only.
+//! What the tests of Stance need around it: servers that are started once a run, and faults between them and us.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "for tests, where a panic is the failure")]
-
+pub mod faults;
+#[expect(clippy::unwrap_used, clippy::panic, reason = "for tests, where a panic is the failure")]
 mod postgres;
+pub mod s3;
+pub mod shared;
 
 pub use postgres::Postgres;

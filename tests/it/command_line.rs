@@ -14,7 +14,12 @@ fn a_configuration_that_cannot_hold_stops_the_start_with_the_keys_name() {
         ("database.url", "postgres://u:secret@localhost", "database.url"),
         ("database.connections", "1", "database.connections"),
         ("database.statement_timeout_seconds", "0", "database.statement_timeout_seconds"),
-        ("objects.url", "s3://bucket/prefix", "objects.url"),
+        ("objects.url", "s3://Bucket/prefix", "objects.url"),
+        ("objects.url", "gopher://bucket", "objects.url"),
+        ("objects.endpoint", "nowhere", "objects.endpoint"),
+        ("objects.server_side_encryption", "rot13", "objects.server_side_encryption"),
+        ("objects.kms_key_id", "key-1", "objects.kms_key_id"),
+        ("objects.max_read_bytes", "1000", "objects.max_read_bytes"),
         ("lake.engine", "athena", "lake.engine"),
         ("ingest.sqs_url", "https://sqs.example.org/q", "ingest.sqs_url"),
     ] {

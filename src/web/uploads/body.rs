@@ -2,9 +2,8 @@
 
 use super::super::Services;
 use crate::actors::ServiceError;
-use crate::actors::compute::unmetered;
 use crate::domain::recording::Refusal;
-use crate::storage::objects::{ObjectError, Staged};
+use crate::storage::objects::Staged;
 use actix_web::HttpRequest;
 use actix_web::dev::Payload;
 use actix_web::http::header;
@@ -111,16 +110,8 @@ pub(super) async fn receive(
 
 /// Adds bytes to the object under way; begins one where there is none.
 async fn write(services: &Services, staged: Option<Staged>, bytes: Vec<u8>) -> Result<Staged, ServiceError> {
-    let objects = services.objects.clone();
-    let written = unmetered(move || {
-        let mut staged = match staged {
-            Some(staged) => staged,
-            None => objects.stage()?,
-        };
-        staged.write(&bytes)?;
-        Ok::<_, ObjectError>(staged)
-    });
-    Ok(written.await??)
+    let staged = staged.unwrap_or_else(|| services.objects.stage());
+    Ok(staged.write(bytes).await?)
 }
 
 fn check_type(request: &HttpRequest) -> Result<(), Refusal> {
