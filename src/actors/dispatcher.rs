@@ -95,7 +95,7 @@ impl DispatcherDeps {
             tracing::warn!(error = &error as &dyn std::error::Error, "due jobs could not be released");
         }
         // What was released, and what another process put there.
-        JobKind::ALL.into_iter().for_each(|kind| self.ledger.wake(kind));
+        JobKind::ALL.into_iter().for_each(|kind| self.ledger.heard(kind));
     }
 
     async fn hand_out(&self, kind: JobKind) {
@@ -113,7 +113,7 @@ impl DispatcherDeps {
             }
         };
         if jobs.len() == wanted {
-            self.ledger.wake(kind);
+            self.ledger.heard(kind);
         }
         for job in jobs {
             let assignment = self.ledger.assign(job);

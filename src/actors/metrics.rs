@@ -45,6 +45,11 @@ struct QueueLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BucketEventLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct CacheLabels {
     event: &'static str,
 }
@@ -68,6 +73,7 @@ struct Inner {
     uploads_open: Gauge,
     model_cache: Family<CacheLabels, Gauge>,
     database_statements: Counter,
+    bucket_events: Family<BucketEventLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -92,6 +98,7 @@ impl Metrics {
             queue_age: Family::default(),
             uploads_open: Gauge::default(),
             model_cache: Family::default(),
+            bucket_events: Family::default(),
             database_statements: Counter::default(),
         };
         let r = &mut inner.registry;
@@ -113,7 +120,13 @@ impl Metrics {
             "Statements sent to the database, beginnings and ends of transactions included",
             inner.database_statements.clone(),
         );
+        r.register("bucket_events", "What the bucket told of, by what became of it", inner.bucket_events.clone());
         Self(Arc::new(inner))
+    }
+
+    /// The bucket told of something.
+    pub fn bucket_event(&self, outcome: &'static str) {
+        self.0.bucket_events.get_or_create(&BucketEventLabels { outcome }).inc();
     }
 
     /// A request was answered.

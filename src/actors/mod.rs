@@ -1,6 +1,8 @@
 //! Supervised actors, one concern a file. What must survive is a row or an object; what an actor holds is a cache.
 
 mod authorization;
+#[cfg(feature = "aws")]
+pub mod bucket_watch;
 pub mod compute;
 pub mod converter;
 pub mod dispatcher;
@@ -15,6 +17,7 @@ pub mod supervision;
 pub mod topology;
 pub mod trainer;
 pub mod updates;
+pub mod wire;
 pub mod work;
 
 pub use error::ServiceError;

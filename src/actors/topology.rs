@@ -1,6 +1,8 @@
 //! The topology: builds every actor, wires them, and stops them in the order in which work flows. The one place that
 //! knows all of them.
 
+#[cfg(feature = "aws")]
+use super::bucket_watch::{BucketWatch, BucketWatchDeps};
 use super::compute::Compute;
 use super::converter::{Converter, ConverterDeps};
 use super::dispatcher::{Dispatcher, DispatcherDeps};
@@ -13,12 +15,15 @@ use super::session_auth::{SessionAuth, SessionAuthConfig, SessionAuthDeps};
 use super::supervision::{Alive, Handle, SupervisionPolicy, Supervisor};
 use super::trainer::{TrainerDeps, Trainers};
 use super::updates::Updates;
+use super::wire::{Outbox, Wire, WireDeps};
 use super::work::{Ledger, WorkPolicy};
 use crate::config::{Config, seconds};
 use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::scoring::Backend;
 use crate::storage::database::{Database, TrainingRule};
+#[cfg(feature = "aws")]
+use crate::storage::notifications::Notifications;
 use crate::storage::objects::Objects;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,6 +47,9 @@ pub struct Ground {
     pub entropy: Entropy,
     /// Metrics.
     pub metrics: Metrics,
+    /// Tells of objects put into the bucket.
+    #[cfg(feature = "aws")]
+    pub notifications: Option<Notifications>,
 }
 
 /// All actors, running.
@@ -67,14 +75,16 @@ impl Topology {
     /// Builds and wires all of them, back to front.
     #[must_use]
     pub fn start(config: &Config, ground: &Ground) -> Self {
-        let Ground { database, objects, clock, entropy, metrics } = ground.clone();
+        let Ground { database, objects, clock, entropy, metrics, .. } = ground.clone();
         let policy = supervision_policy(config);
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let compute = Compute::new(match config.compute.at_once {
             0 => processors + 1,
             at_once => at_once,
         });
-        let updates = Updates::new(UPDATES);
+        let (outbox, told) = Outbox::new();
+        let outbox = database.is_shared().then_some(outbox);
+        let updates = Updates::new(UPDATES, outbox.clone());
         let handover = Handover::new(config.ingest.handover_bytes);
         let ledger = Ledger::new(
             work_policy(config),
@@ -83,8 +93,20 @@ impl Topology {
             entropy.clone(),
             metrics.clone(),
             updates.clone(),
+            outbox,
         );
         let draining = Arc::new(AtomicBool::new(false));
+
+        let wire_deps = WireDeps {
+            database: database.clone(),
+            told,
+            ledger: ledger.clone(),
+            updates: updates.clone(),
+            entropy: entropy.clone(),
+        };
+        let wire_supervisor = database.is_shared().then(|| {
+            Supervisor::start(&policy, &metrics, &entropy, move || Wire::new(wire_deps.clone())).1
+        });
 
         let scorer_deps = ScorerDeps {
             database: database.clone(),
@@ -155,6 +177,7 @@ impl Topology {
             handover,
             ledger: ledger.clone(),
             updates: updates.clone(),
+            max_bytes: config.uploads.max_bytes,
             at_once: Arc::new(Semaphore::new(config.ingest.at_once)),
             busy: super::ingest::BusyEvents::default(),
         };
@@ -182,6 +205,9 @@ impl Topology {
         let mut supervisors = vec![ingest_supervisor, resolver_supervisor, auth_supervisor];
         supervisors.extend([dispatcher_supervisor, converter_supervisor]);
         supervisors.extend(scorer_supervisors);
+        supervisors.extend(wire_supervisor);
+        #[cfg(feature = "aws")]
+        supervisors.extend(watch_bucket(config, ground, &policy, &ingest, &draining));
         Self { session_auth, resolver, ingest, updates, ledger, draining, trainers, supervisors, metrics }
     }
 
@@ -211,6 +237,31 @@ impl Topology {
         }
         left
     }
+}
+
+/// Starts the bucket watch, where there is a queue to hear.
+#[cfg(feature = "aws")]
+fn watch_bucket(
+    config: &Config,
+    ground: &Ground,
+    policy: &SupervisionPolicy,
+    ingest: &Handle<Ingest>,
+    draining: &Arc<AtomicBool>,
+) -> Option<Supervisor> {
+    let (bucket, prefix) = config.objects.bucket()?;
+    let deps = BucketWatchDeps {
+        notifications: ground.notifications.clone()?,
+        ingest: ingest.clone(),
+        bucket: bucket.to_owned(),
+        prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
+        metrics: ground.metrics.clone(),
+        entropy: ground.entropy.clone(),
+        at_once: config.ingest.sqs_at_once,
+        hidden: seconds(config.ingest.sqs_hidden_seconds),
+        draining: draining.clone(),
+    };
+    let factory = move || BucketWatch::new(deps.clone());
+    Some(Supervisor::start(policy, &ground.metrics, &ground.entropy, factory).1)
 }
 
 fn supervision_policy(config: &Config) -> SupervisionPolicy {

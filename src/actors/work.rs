@@ -6,10 +6,11 @@
 
 use super::metrics::Metrics;
 use super::updates::Updates;
+use super::wire::Outbox;
 use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::domain::score::Failure;
-use crate::storage::database::{Database, DatabaseError, Fence, Job, JobKind, Outcome};
+use crate::storage::database::{Database, DatabaseError, Fence, Hint, Job, JobKind, Outcome};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -116,6 +117,7 @@ struct Inner {
     entropy: Entropy,
     metrics: Metrics,
     updates: Updates,
+    elsewhere: Option<Outbox>,
     held: Mutex<Held>,
     changed: Notify,
 }
@@ -158,9 +160,10 @@ impl Ledger {
         entropy: Entropy,
         metrics: Metrics,
         updates: Updates,
+        elsewhere: Option<Outbox>,
     ) -> Self {
         let (held, changed) = (Mutex::default(), Notify::new());
-        Self(Arc::new(Inner { policy, database, clock, entropy, metrics, updates, held, changed }))
+        Self(Arc::new(Inner { policy, database, clock, entropy, metrics, updates, elsewhere, held, changed }))
     }
 
     /// The bounds.
@@ -173,14 +176,19 @@ impl Ledger {
     /// and gets that many says so by [`Ledger::wake`], for there may be more.
     pub(super) fn wanted(&self, kind: JobKind) -> usize {
         let mut held = self.held();
+        match self.free(&held, kind) {
+            0 => 0,
+            free => usize::from(held.due.remove(&kind)) * free,
+        }
+    }
+
+    /// How many hands are free for a kind; none while it rests.
+    fn free(&self, held: &Held, kind: JobKind) -> usize {
         if held.resting.get(&kind).is_some_and(|rest| rest.until > Instant::now()) {
             return 0;
         }
         let busy = held.jobs.values().filter(|(held, _)| *held == kind).count();
-        match self.0.policy.at_once(kind).saturating_sub(busy) {
-            0 => 0,
-            free => usize::from(held.due.remove(&kind)) * free,
-        }
+        self.0.policy.at_once(kind).saturating_sub(busy)
     }
 
     /// Whether nothing is held.
@@ -194,8 +202,19 @@ impl Ledger {
         self.0.changed.notified().await;
     }
 
-    /// A job of that kind may be ready.
+    /// A job of that kind may be ready: this process put it there. Others hear of it where no hand is free here.
     pub fn wake(&self, kind: JobKind) {
+        let free = self.free(&self.held(), kind);
+        if free == 0
+            && let Some(outbox) = &self.0.elsewhere
+        {
+            outbox.tell(Hint::Job(kind));
+        }
+        self.heard(kind);
+    }
+
+    /// A job of that kind may be ready.
+    pub(super) fn heard(&self, kind: JobKind) {
         self.held().due.insert(kind);
         self.0.changed.notify_one();
     }

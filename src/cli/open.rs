@@ -79,6 +79,17 @@ async fn bucket_of(config: &Config, bucket: &str, prefix: &str, entropy: &Entrop
     Ok(store)
 }
 
+/// Opens the queue that tells of the bucket, where there is one.
+#[cfg(feature = "aws")]
+pub(super) async fn notifications(
+    config: &Config,
+) -> anyhow::Result<Option<crate::storage::notifications::Notifications>> {
+    let Some(url) = &config.ingest.sqs_url else { return Ok(None) };
+    let (endpoint, region) = (config.ingest.sqs_endpoint.as_deref(), config.objects.region.as_deref());
+    let queue = crate::storage::notifications::Notifications::connect(url, endpoint, region).await;
+    queue.map(Some).context("ingest.sqs_url: the queue cannot be used")
+}
+
 /// Takes the data folder, or says that another process has it.
 pub(super) fn lock(config: &Config) -> anyhow::Result<DataDirLock> {
     let folder = &config.data_dir;

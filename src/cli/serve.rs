@@ -63,6 +63,8 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         clock: Arc::new(SystemClock),
         entropy,
         metrics: Metrics::new(),
+        #[cfg(feature = "aws")]
+        notifications: open::notifications(config).await?,
     };
     let topology = Topology::start(config, &ground);
     let services = Services::new(config, &ground, &topology);
@@ -107,10 +109,7 @@ async fn wait_for_signal() -> anyhow::Result<()> {
 
 fn start_log(config: &LogConfig) -> anyhow::Result<()> {
     // Their lines name objects, and objects are named after patients.
-    let quiet =
-        ["aws_config", "aws_runtime", "aws_sdk_s3", "aws_sigv4", "aws_smithy_http_client", "aws_smithy_runtime"];
-    let quiet = quiet.into_iter().chain(["aws_smithy_runtime_api", "hyper", "hyper_util"]);
-    let level = quiet.fold(config.level.clone(), |level, target| format!("{level},{target}=warn"));
+    let level = ["aws", "h2", "hyper"].iter().fold(config.level.clone(), |level, name| format!("{level},{name}=warn"));
     let filter = EnvFilter::try_new(level).with_context(|| format!("log.level: {:?} is no filter", config.level))?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match config.format {

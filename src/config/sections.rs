@@ -164,6 +164,12 @@ section!(
     IngestConfig {
         /// Queue that tells of objects put into the bucket.
         sqs_url: Option<String> = None,
+        /// Address of the queue's server, where that is not Amazon's.
+        sqs_endpoint: Option<String> = None,
+        /// Messages of the queue in hand at once.
+        sqs_at_once: usize = 16,
+        /// Seconds for which a message in hand is hidden from others; extended while it takes longer.
+        sqs_hidden_seconds: u64 = 60,
         /// Bodies that are read and kept at once; further ones are told to come back.
         at_once: usize = 128,
         /// Bytes of parsed recordings kept for the converter.
@@ -178,6 +184,10 @@ section!(
         max_bytes: u64 = 64 << 20,
         /// Uploads whose body arrives at once; further ones are told to come back.
         max_open: usize = 4_096,
+        /// Uploads of one account whose body arrives at once.
+        max_open_per_account: usize = 1_024,
+        /// Seconds that a body may take to arrive.
+        longest_seconds: u64 = 900,
         /// Seconds without a byte after which an upload is given up.
         idle_timeout_seconds: u64 = 30,
     }
@@ -385,9 +395,13 @@ impl Config {
             ("objects.max_read_bytes", self.objects.max_read_bytes),
             ("objects.timeout_seconds", self.objects.timeout_seconds),
             ("objects.max_attempts", self.objects.max_attempts.into()),
+            ("ingest.sqs_at_once", self.ingest.sqs_at_once as u64),
+            ("ingest.sqs_hidden_seconds", self.ingest.sqs_hidden_seconds),
             ("ingest.at_once", self.ingest.at_once as u64),
             ("uploads.max_bytes", self.uploads.max_bytes),
             ("uploads.max_open", self.uploads.max_open as u64),
+            ("uploads.max_open_per_account", self.uploads.max_open_per_account as u64),
+            ("uploads.longest_seconds", self.uploads.longest_seconds),
             ("uploads.idle_timeout_seconds", self.uploads.idle_timeout_seconds),
             ("training.minimum", self.training.minimum.max(0).unsigned_abs()),
             ("training.every", self.training.every.max(0).unsigned_abs()),
@@ -436,7 +450,12 @@ impl Config {
             return not_allowed("objects.max_read_bytes", "must be at least uploads.max_bytes");
         }
         if self.ingest.sqs_url.is_some() {
-            return missing("ingest.sqs_url", "Amazon SQS", Some(cfg!(feature = "aws")));
+            if cfg!(not(feature = "aws")) {
+                return missing("ingest.sqs_url", "Amazon SQS", Some(false));
+            }
+            if self.objects.bucket().is_none() {
+                return not_allowed("ingest.sqs_url", "tells of a bucket: objects.url must be s3://");
+            }
         }
         if self.scoring.backend == ScoringBackend::Sagemaker {
             return missing("scoring.backend", "Amazon SageMaker", Some(cfg!(feature = "aws")));

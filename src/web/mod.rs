@@ -25,7 +25,7 @@ use crate::storage::objects::Objects;
 use ipnet::IpNet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use uploads::Places;
 
 /// What handlers ask.
 #[derive(Debug, Clone)]
@@ -50,8 +50,8 @@ pub struct Services {
     pub metrics: Metrics,
     /// Limits of uploads.
     pub uploads: UploadLimits,
-    /// A permit for each upload whose body arrives.
-    pub uploads_open: Arc<Semaphore>,
+    /// A place for each upload whose body arrives.
+    pub places: Places,
     /// Proxies that are believed when they say where a request came from.
     pub trusted_proxies: Arc<[IpNet]>,
     /// Whether each actor answers.
@@ -67,6 +67,8 @@ pub struct UploadLimits {
     pub max_bytes: u64,
     /// How long no byte may arrive.
     pub idle_timeout: Duration,
+    /// How long a body may take to arrive.
+    pub longest: Duration,
 }
 
 impl Services {
@@ -86,8 +88,13 @@ impl Services {
             uploads: UploadLimits {
                 max_bytes: config.uploads.max_bytes,
                 idle_timeout: seconds(config.uploads.idle_timeout_seconds),
+                longest: seconds(config.uploads.longest_seconds),
             },
-            uploads_open: Arc::new(Semaphore::new(config.uploads.max_open)),
+            places: Places::new(
+                config.uploads.max_open,
+                config.uploads.max_open_per_account,
+                ground.metrics.clone(),
+            ),
             trusted_proxies: config.http.trusted_proxies.clone().into(),
             actors: topology.alive(),
             query_page: config.http.query_page,

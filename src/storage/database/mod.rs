@@ -8,6 +8,7 @@
 
 mod accounts;
 mod error;
+mod hints;
 mod jobs;
 mod models;
 mod open;
@@ -19,6 +20,7 @@ mod test_events;
 
 pub use accounts::{Account, NewAccount};
 pub use error::{DatabaseError, Result};
+pub use hints::{Hint, Listener, MOST as MOST_HINTS};
 pub use jobs::{DeadJob, Fence, Job, JobKind, Outcome, QueueDepth};
 pub use models::{ModelRow, NewModel, TrainingRecording};
 pub use open::{Migrated, PostgresOptions};
@@ -127,6 +129,15 @@ impl Database {
     pub async fn ping(&self) -> Result<()> {
         self.read(PING).one().await?;
         Ok(())
+    }
+
+    /// Whether other processes may work on it, too.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        match &self.backend {
+            Backend::Sqlite { .. } => false,
+            Backend::Postgres { .. } => true,
+        }
     }
 
     /// Statements that were sent since it was opened, beginnings and ends of transactions included: round trips, where the

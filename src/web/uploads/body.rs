@@ -2,6 +2,7 @@
 
 use super::super::Services;
 use crate::actors::ServiceError;
+use crate::domain::access::Caller;
 use crate::domain::recording::Refusal;
 use crate::storage::objects::Staged;
 use actix_web::HttpRequest;
@@ -58,6 +59,7 @@ impl Source {
 pub(super) async fn receive(
     request: &HttpRequest,
     payload: Payload,
+    caller: &Caller,
     services: &Services,
 ) -> Result<Staged, ServiceError> {
     check_type(request)?;
@@ -67,13 +69,13 @@ pub(super) async fn receive(
     if length.is_some_and(|length| length > limit) {
         return Err(Refusal::too_large(limit).into());
     }
-    let _place = services.uploads_open.clone().try_acquire_owned().map_err(|_| ServiceError::busy("uploads open"))?;
-    let _counted = Counted::new(services);
+    let _place = services.places.take(caller.account)?;
     let mut source = decode(request, payload)?;
     let mut staged: Option<Staged> = None;
     let mut buffer: Vec<u8> = Vec::new();
     let mut total = 0;
-    let mut last_byte = Instant::now();
+    let begun = Instant::now();
+    let mut last_byte = begun;
     loop {
         let room = (2 * buffer.len()).clamp(FIRST_BUFFER, BUFFER) - buffer.len();
         buffer.reserve_exact(room);
@@ -95,6 +97,9 @@ pub(super) async fn receive(
         }
         if total > limit {
             return Err(Refusal::too_large(limit).into());
+        }
+        if read != Some(0) && begun.elapsed() > services.uploads.longest {
+            return Err(Refusal::malformed("upload_too_slow", "the body took too long to arrive").into());
         }
         if read.is_some_and(|read| read > 0) && buffer.len() < BUFFER {
             continue;
@@ -152,19 +157,4 @@ fn broken(error: &io::Error) -> ServiceError {
         return Refusal::malformed("body_cut_short", "the body ended before its end").into();
     }
     Refusal::malformed("encoding_broken", "the body is not in the encoding that Content-Encoding names").into()
-}
-
-struct Counted<'a>(&'a Services);
-
-impl<'a> Counted<'a> {
-    fn new(services: &'a Services) -> Self {
-        services.metrics.uploads_open(1);
-        Self(services)
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        self.0.metrics.uploads_open(-1);
-    }
 }

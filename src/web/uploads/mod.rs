@@ -1,7 +1,10 @@
 //! `POST /v1/recordings` and `GET /v1/recordings/{testID}`.
 
 mod body;
+mod places;
 mod status;
+
+pub use places::Places;
 
 use super::Services;
 use super::caller::Authenticated;
@@ -31,7 +34,7 @@ async fn upload(
     payload: web::Payload,
     services: web::Data<Services>,
 ) -> Result<HttpResponse, Problem> {
-    let staged = body::receive(&request, payload.into_inner(), &services).await?;
+    let staged = body::receive(&request, payload.into_inner(), &caller, &services).await?;
     let wait = preferred_wait(&request);
     let arrived = services.ingest.ask(Arrival { caller, staged }).await.map_err(ServiceError::from)??;
     let Arrived { mut state, replayed } = arrived;

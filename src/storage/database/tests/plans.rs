@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 8] = [
+const REGISTRY: [&[Sql]; 9] = [
     STATEMENTS,
     accounts::STATEMENTS,
+    hints::STATEMENTS,
     jobs::STATEMENTS,
     models::STATEMENTS,
     patients::STATEMENTS,

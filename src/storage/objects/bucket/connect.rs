@@ -2,21 +2,17 @@
 
 use super::{Bucket, Inner, Sizes};
 use crate::domain::entropy::Entropy;
+use crate::storage::aws;
 use crate::storage::objects::{ObjectError, on_disk};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{
-    BehaviorVersion, Credentials, ProvideCredentials, Region, RequestChecksumCalculation, ResponseChecksumValidation,
-};
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
+use aws_sdk_s3::config::{Credentials, RequestChecksumCalculation, ResponseChecksumValidation};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// The region where neither configuration nor environment names one: compatible servers take any.
-const ANY_REGION: &str = "us-east-1";
 /// Longest pause before the second attempt; it doubles with each, up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// Longest pause between two attempts.
@@ -97,23 +93,8 @@ impl Bucket {
 }
 
 async fn client(settings: &BucketSettings, credentials: Option<Credentials>) -> Result<Client, ObjectError> {
-    let http = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
-    if let Some(region) = settings.region.clone() {
-        loader = loader.region(Region::new(region));
-    }
-    if let Some(credentials) = credentials {
-        loader = loader.credentials_provider(credentials);
-    }
-    let environment = loader.load().await;
-    // Asked once now, so that a start without credentials says so.
-    if let Some(provider) = environment.credentials_provider() {
-        provider.provide_credentials().await.map_err(|_| {
-            ObjectError::Refused(
-                "no credentials for it were found in the environment, a profile or this machine".into(),
-            )
-        })?;
-    }
+    let environment = aws::environment(settings.region.as_deref(), credentials).await;
+    let environment = environment.map_err(|error| ObjectError::Refused(error.to_string()))?;
     let attempt = settings.timeout.div_f64(2.0);
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT.min(attempt))
@@ -131,9 +112,6 @@ async fn client(settings: &BucketSettings, credentials: Option<Credentials>) -> 
         .response_checksum_validation(ResponseChecksumValidation::WhenSupported)
         .retry_config(retries)
         .timeout_config(timeouts);
-    if environment.region().is_none() {
-        config = config.region(Region::from_static(ANY_REGION));
-    }
     if let Some(endpoint) = &settings.endpoint {
         config = config.endpoint_url(endpoint);
     }

@@ -1,0 +1,145 @@
+//! An upload whose body has arrived becomes a durable raw object and its rows, or is refused with nothing left.
+
+use super::{IngestDeps, describe};
+use crate::actors::ServiceError;
+use crate::actors::authorization::authorize;
+use crate::domain::access::{Access, Caller, Role};
+use crate::domain::bucket_event::RawKey;
+use crate::domain::object_key::ObjectKey;
+use crate::domain::recording::{Recording, parse};
+use crate::domain::score::RecordingState;
+use crate::storage::database::{Acceptance, DatabaseError, JobKind, NewRecording};
+use crate::storage::objects::{ObjectError, Staged};
+use actix::Message;
+use std::sync::Arc;
+
+/// A body that has arrived.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Arrived, ServiceError>")]
+pub struct Arrival {
+    /// Who sent it.
+    pub caller: Caller,
+    /// The decoded body.
+    pub staged: Staged,
+}
+
+/// An acknowledged recording.
+#[derive(Debug)]
+pub struct Arrived {
+    /// Where it stands.
+    pub state: RecordingState,
+    /// Whether it was there already.
+    pub replayed: bool,
+}
+
+/// What is at a body's key.
+enum Kept {
+    /// The body: it was put there now.
+    Made,
+    /// The same bytes: a process that was killed, or the phone itself, put them there.
+    Same,
+    /// Other bytes.
+    Other,
+}
+
+impl IngestDeps {
+    pub(super) async fn take_in(&self, Arrival { caller, staged }: Arrival) -> Result<Arrived, ServiceError> {
+        // The disk syncs the body while a processor reads it; a refused one is synced in vain, which is rare.
+        let syncing = staged.sync();
+        let (staged, recording) = self
+            .compute
+            .run(move || {
+                let recording = parse(staged.read()?)?;
+                Ok::<_, ServiceError>((staged, Arc::new(recording)))
+            })
+            .await??;
+        let patient = recording.patient();
+        authorize(&self.database, &caller.role, &Access::Patient(patient.clone()), "patient").await?;
+        // Who is linked is there.
+        if !matches!(caller.role, Role::CareProvider(_)) && self.database.patient(patient).await?.is_none() {
+            return Err(ServiceError::NotFound("patient"));
+        }
+        let id = recording.id();
+        let _turn = self.busy.claim(id).ok_or_else(|| ServiceError::busy("same test event"))?;
+        syncing.done().await?;
+
+        let training = recording.clinic_score().is_some();
+        let raw_key = ObjectKey::raw(patient, recording.movement(), recording.day(), training, id);
+        let new = describe(&recording, raw_key, staged.digest(), staged.len());
+        let acceptance = match self.database.recording(id).await? {
+            Some(known) if known.patient == new.patient && known.digest == new.digest => Acceptance::Replayed,
+            Some(_) => Acceptance::Conflicting,
+            None => self.accept(&staged, recording, &new).await?,
+        };
+        if acceptance == Acceptance::Conflicting {
+            return Err(ServiceError::Conflict {
+                code: "test_id_taken",
+                detail: "there is a test event with this testID and other content".into(),
+            });
+        }
+        let state = self.database.recording_state(id).await?.ok_or(ServiceError::NotFound("recording"))?;
+        Ok(Arrived { state, replayed: acceptance == Acceptance::Replayed })
+    }
+
+    /// A body whose id has no recording yet.
+    async fn accept(
+        &self,
+        staged: &Staged,
+        recording: Arc<Recording>,
+        new: &NewRecording,
+    ) -> Result<Acceptance, ServiceError> {
+        let owner = self.database.test_event_owner(new.id).await?;
+        if owner.is_some_and(|owner| owner != new.patient) {
+            return Ok(Acceptance::Conflicting);
+        }
+        let kept = self.keep(staged, new).await?;
+        if let Kept::Other = kept {
+            // What is durable is never replaced: it came first, and becomes the recording.
+            if let Some(raw) = RawKey::read(new.raw_key.as_str()) {
+                self.land(&raw).await?;
+            }
+            return Ok(Acceptance::Conflicting);
+        }
+        // Before the rows: the converter may ask for it as soon as they are there.
+        self.handover.put(recording);
+        let accepted = self.database.accept_recording(new, self.clock.now()).await;
+        if !matches!(accepted, Ok(Acceptance::Accepted)) {
+            let _ = self.handover.take(new.id);
+        }
+        let acceptance = match accepted {
+            Err(DatabaseError::MissingReference(_)) => return Err(ServiceError::NotFound("patient")),
+            other => other?,
+        };
+        match (acceptance, kept) {
+            (Acceptance::Accepted, _) => {
+                self.ledger.wake(JobKind::Convert);
+                self.updates.publish(new.id);
+            }
+            // The id is taken, under another key or by another's event: no row will ever name this object.
+            (Acceptance::Conflicting, Kept::Made) => self.objects.delete(&new.raw_key).await?,
+            (Acceptance::Conflicting, Kept::Same | Kept::Other) | (Acceptance::Replayed, _) => {}
+        }
+        Ok(acceptance)
+    }
+
+    /// Gives the body its key.
+    async fn keep(&self, staged: &Staged, new: &NewRecording) -> Result<Kept, ServiceError> {
+        match self.objects.keep(staged, &new.raw_key).await {
+            Ok(()) => Ok(Kept::Made),
+            Err(ObjectError::Exists) => match self.objects.get(&new.raw_key, Some(new.digest)).await {
+                Ok(_) => Ok(Kept::Same),
+                Err(ObjectError::Corrupt | ObjectError::TooLarge) => Ok(Kept::Other),
+                // Deleted in between.
+                Err(ObjectError::NotFound) => Err(ServiceError::busy("same object")),
+                Err(
+                    error @ (ObjectError::Exists
+                    | ObjectError::NoSpace
+                    | ObjectError::Unavailable(_)
+                    | ObjectError::Refused(_)
+                    | ObjectError::Io(_)),
+                ) => Err(error.into()),
+            },
+            Err(error) => Err(error.into()),
+        }
+    }
+}
