@@ -44,7 +44,9 @@ statements! {
     );
     ADD_PATIENT_OF_ACCOUNT = shared(
         "INSERT INTO patients (patient_id, email, first_name, last_name, created_at) VALUES ($1, $2, $3, $4, $5)
-         ON CONFLICT (patient_id) DO NOTHING",
+         ON CONFLICT (patient_id) DO UPDATE SET email = excluded.email, first_name = excluded.first_name,
+             last_name = excluded.last_name, placeholder = false
+         WHERE patients.placeholder",
     );
     ADD_CARE_PROVIDER_OF_ACCOUNT = shared(
         "INSERT INTO care_providers (care_provider_id, email, created_at) VALUES ($1, $2, $3)
@@ -59,7 +61,7 @@ statements! {
 }
 
 impl Database {
-    /// Makes an account, and its patient or care provider where there is none yet.
+    /// Makes an account, and its patient or care provider where there is none yet or only the patient's id was known.
     ///
     /// # Errors
     /// [`DatabaseError::Duplicate`] when the e-mail address has an account; then nothing was written.

@@ -1,6 +1,6 @@
 //! Patients, care providers, and who cares for whom.
 
-use super::statement::Row;
+use super::statement::{Row, Statement};
 use super::{Database, DatabaseError, Result, statements};
 use crate::domain::ids::{CareProviderId, PatientId};
 use chrono::{DateTime, Utc};
@@ -43,6 +43,10 @@ statements! {
         "INSERT INTO patients (patient_id, email, first_name, last_name, privacy_consent_date, created_at)
          VALUES ($1, $2, $3, $4, $5, $6)",
     );
+    FILL_PLACEHOLDER = shared(
+        "UPDATE patients SET email = $2, first_name = $3, last_name = $4, privacy_consent_date = $5, placeholder = false
+         WHERE patient_id = $1 AND placeholder",
+    );
     ADD_CARE_PROVIDER = shared("INSERT INTO care_providers (care_provider_id, email, created_at) VALUES ($1, $2, $3)");
     PATIENT = shared(
         "SELECT patient_id, email, first_name, last_name, privacy_consent_date FROM patients WHERE patient_id = $1",
@@ -71,14 +75,20 @@ statements! {
 }
 
 impl Database {
-    /// Makes a patient.
+    /// Makes a patient, or fills in one of whom only the id was known.
     ///
     /// # Errors
-    /// [`DatabaseError::Duplicate`] when there is one with that id.
+    /// [`DatabaseError::Duplicate`] when there is one with that id of whom more is known.
     pub async fn create_patient(&self, new: &Patient, now: DateTime<Utc>) -> Result<()> {
-        let add = self.write(ADD_PATIENT).bind(new.id.as_str()).bind(&new.email).bind(&new.first_name);
-        add.bind(&new.last_name).bind(&new.privacy_consent_date).bind(now).execute().await?;
-        Ok(())
+        match bind_profile(self.write(ADD_PATIENT), new).bind(now).execute().await {
+            Err(DatabaseError::Duplicate(error)) => {
+                match bind_profile(self.write(FILL_PLACEHOLDER), new).execute().await? {
+                    0 => Err(DatabaseError::Duplicate(error)),
+                    _ => Ok(()),
+                }
+            }
+            other => other.map(drop),
+        }
     }
 
     /// Makes a care provider.
@@ -152,6 +162,11 @@ impl Database {
         let row = self.read(FIRST_CARE_PROVIDER).bind(patient.as_str()).optional().await?;
         row.as_ref().map(read_care_provider_id).transpose()
     }
+}
+
+fn bind_profile<'c>(statement: Statement<'c>, of: &Patient) -> Statement<'c> {
+    let named = statement.bind(of.id.as_str()).bind(&of.email).bind(&of.first_name).bind(&of.last_name);
+    named.bind(&of.privacy_consent_date)
 }
 
 fn read_care_provider_id(row: &Row) -> Result<CareProviderId> {

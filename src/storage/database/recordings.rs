@@ -48,6 +48,43 @@ pub enum Acceptance {
     Conflicting,
 }
 
+/// How a recording came.
+#[derive(Debug, Clone, Copy)]
+enum Road<'a> {
+    /// Sent to the program, on behalf of a patient who is there.
+    Upload,
+    /// Found in the object store; why it cannot be processed.
+    Landed(Option<&'a Failure>),
+}
+
+impl<'a> Road<'a> {
+    fn failure(self) -> Option<&'a Failure> {
+        match self {
+            Self::Upload => None,
+            Self::Landed(failure) => failure,
+        }
+    }
+}
+
+/// What a recording says of its test event; nothing where it cannot be processed.
+struct Reported {
+    doctor_score: Option<i32>,
+    start: Option<DateTime<Utc>>,
+    end: Option<DateTime<Utc>>,
+}
+
+impl Reported {
+    fn of(new: &NewRecording, failure: Option<&Failure>) -> Result<Self> {
+        if failure.is_some() {
+            return Ok(Self { doctor_score: None, start: None, end: None });
+        }
+        let (start, end) = new.taken;
+        #[expect(clippy::cast_possible_truncation, reason = "0 to 100")]
+        let doctor_score = new.clinic_score.map(|score| score.round() as i32);
+        Ok(Self { doctor_score, start: Some(from_micros(start)?), end: Some(from_micros(end)?) })
+    }
+}
+
 /// What a later step needs to know of a recording.
 #[derive(Debug, Clone)]
 pub struct RecordingRow {
@@ -122,6 +159,10 @@ impl TrainingRule {
 }
 
 statements! {
+    ADD_PLACEHOLDER = shared(
+        "INSERT INTO patients (patient_id, placeholder, created_at) VALUES ($1, true, $2)
+         ON CONFLICT (patient_id) DO NOTHING",
+    );
     /// The event's row is locked from here on; no row when the id is another patient's.
     CLAIM_EVENT = shared(
         "INSERT INTO test_events (test_event_id, patient_id, test_type, doctor_score, start_time, end_time, created_at)
@@ -135,11 +176,11 @@ statements! {
     );
     ADD_RECORDING = shared(
         "INSERT INTO recordings (test_event_id, patient_id, movement, lane, digest, raw_key, raw_bytes, year, month, day,
-                                 clinic_score, status, samples, received_at, updated_at)
+                                 clinic_score, samples, received_at, updated_at, status, failure_code, failure_message)
          VALUES ($1, $2, $3,
                  coalesce((SELECT care_provider_id FROM patient_care_providers WHERE patient_id = $2
                            ORDER BY linked_at, care_provider_id LIMIT 1), $2),
-                 $4, $5, $6, $7, $8, $9, $10, 'received', $11, $12, $12)
+                 $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, $13, $14, $15)
          ON CONFLICT (test_event_id) DO NOTHING",
     );
     DIGEST = shared("SELECT digest FROM recordings WHERE test_event_id = $1");
@@ -198,16 +239,40 @@ impl Database {
     /// # Errors
     /// When the database cannot; [`DatabaseError::MissingReference`] when there is no such patient.
     pub async fn accept_recording(&self, new: &NewRecording, now: DateTime<Utc>) -> Result<Acceptance> {
+        self.accept(new, Road::Upload, now).await
+    }
+
+    /// Accepts a recording that a client put into the object store by itself. Its patient is made where there is none: of
+    /// them only the id is known. One that cannot be processed is kept with its failure, and has no job; its event gets
+    /// no times and no score from it.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn accept_landed(
+        &self,
+        new: &NewRecording,
+        failure: Option<&Failure>,
+        now: DateTime<Utc>,
+    ) -> Result<Acceptance> {
+        self.accept(new, Road::Landed(failure), now).await
+    }
+
+    async fn accept(&self, new: &NewRecording, road: Road<'_>, now: DateTime<Utc>) -> Result<Acceptance> {
         let mut transaction = self.begin().await?;
-        if !transaction.claim_event(new, now).await? {
+        if let Road::Landed(_) = road {
+            transaction.statement(ADD_PLACEHOLDER).bind(new.patient.as_str()).bind(now).execute().await?;
+        }
+        if !transaction.claim_event(new, road.failure(), now).await? {
             return Ok(Acceptance::Conflicting);
         }
-        if !transaction.add_recording(new, now).await? {
+        if !transaction.add_recording(new, road.failure(), now).await? {
             let digest: Vec<u8> = transaction.statement(DIGEST).bind(Uuid::from(new.id)).one().await?.get("digest")?;
             let same = digest == new.digest.0;
             return Ok(if same { Acceptance::Replayed } else { Acceptance::Conflicting });
         }
-        transaction.enqueue(JobKind::Convert, new.id, now).await?;
+        if road.failure().is_none() {
+            transaction.enqueue(JobKind::Convert, new.id, now).await?;
+        }
         transaction.commit().await?;
         Ok(Acceptance::Accepted)
     }
@@ -315,18 +380,16 @@ impl Database {
 
 impl Transaction {
     /// Makes the event of a recording, or fills in what it lacks; whether the id is free or the patient's own.
-    async fn claim_event(&mut self, new: &NewRecording, now: DateTime<Utc>) -> Result<bool> {
-        let (start, end) = new.taken;
-        #[expect(clippy::cast_possible_truncation, reason = "0 to 100")]
-        let doctor_score = new.clinic_score.map(|score| score.round() as i32);
+    async fn claim_event(&mut self, new: &NewRecording, failure: Option<&Failure>, now: DateTime<Utc>) -> Result<bool> {
+        let reported = Reported::of(new, failure)?;
         let claimed = self
             .statement(CLAIM_EVENT)
             .bind(Uuid::from(new.id))
             .bind(new.patient.as_str())
             .bind(new.movement.as_str())
-            .bind(doctor_score)
-            .bind(from_micros(start)?)
-            .bind(from_micros(end)?)
+            .bind(reported.doctor_score)
+            .bind(reported.start)
+            .bind(reported.end)
             .bind(now)
             .optional()
             .await?;
@@ -334,7 +397,13 @@ impl Transaction {
     }
 
     /// Makes the row of a recording; whether there was none.
-    async fn add_recording(&mut self, new: &NewRecording, now: DateTime<Utc>) -> Result<bool> {
+    async fn add_recording(
+        &mut self,
+        new: &NewRecording,
+        failure: Option<&Failure>,
+        now: DateTime<Utc>,
+    ) -> Result<bool> {
+        let status = if failure.is_some() { RecordingStatus::Failed } else { RecordingStatus::Received };
         let added = self
             .statement(ADD_RECORDING)
             .bind(Uuid::from(new.id))
@@ -349,6 +418,9 @@ impl Transaction {
             .bind(new.clinic_score)
             .bind(new.samples)
             .bind(now)
+            .bind(status.name())
+            .bind(failure.map(|failure| failure.code.as_str()))
+            .bind(failure.map(|failure| failure.message.as_str()))
             .execute()
             .await?;
         Ok(added == 1)

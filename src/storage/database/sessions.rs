@@ -37,9 +37,10 @@ statements! {
         "INSERT INTO sessions (session_id, account_id, refresh_hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
     );
     ROTATE = shared(
-        "UPDATE sessions SET refresh_hash = $1, previous_refresh_hash = $2, expires_at = $3
+        "UPDATE sessions SET refresh_hash = $1, expires_at = $3
          WHERE refresh_hash = $2 AND revoked_at IS NULL AND expires_at > $4 RETURNING session_id",
     );
+    ADD_USED_TOKEN = shared("INSERT INTO used_refresh_tokens (refresh_hash, session_id) VALUES ($1, $2)");
     SESSION = shared(
         "SELECT session_id, account_id, email, role, patient_id, care_provider_id
          FROM sessions JOIN accounts USING (account_id) WHERE session_id = $1",
@@ -49,7 +50,10 @@ statements! {
          FROM sessions JOIN accounts USING (account_id)
          WHERE session_id = $1 AND revoked_at IS NULL AND expires_at > $2",
     );
-    REVOKE_REUSED = shared("UPDATE sessions SET revoked_at = $1 WHERE previous_refresh_hash = $2 AND revoked_at IS NULL");
+    REVOKE_REUSED = shared(
+        "UPDATE sessions SET revoked_at = $1
+         WHERE session_id = (SELECT session_id FROM used_refresh_tokens WHERE refresh_hash = $2) AND revoked_at IS NULL",
+    );
     REVOKE = shared("UPDATE sessions SET revoked_at = $1 WHERE session_id = $2 AND revoked_at IS NULL");
     ADD_FIRST_KEY = shared(
         "INSERT INTO signing_keys (key_id, private_key, created_at, ordinal) VALUES ($1, $2, $3, 1)
@@ -103,7 +107,8 @@ impl Database {
         Ok(())
     }
 
-    /// Puts a new refresh token in the place of the one presented, which holds no longer.
+    /// Puts a new refresh token in the place of the one presented, which holds no longer. One that was used, however long
+    /// ago in its session's life, ends the session.
     ///
     /// # Errors
     /// When the database cannot.
@@ -118,6 +123,7 @@ impl Database {
         let rotate = transaction.statement(ROTATE).bind(new).bind(presented).bind(expires_at).bind(now);
         if let Some(rotated) = rotate.optional().await? {
             let id: Uuid = rotated.get("session_id")?;
+            transaction.statement(ADD_USED_TOKEN).bind(presented).bind(id).execute().await?;
             let session = read_session(&transaction.statement(SESSION).bind(id).one().await?)?;
             transaction.commit().await?;
             return Ok(Refreshed::Rotated(session));

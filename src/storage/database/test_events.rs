@@ -88,6 +88,7 @@ statements! {
         "SELECT test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time
          FROM test_events WHERE test_event_id = $1 AND patient_id = $2",
     );
+    TEST_EVENT_OWNER = shared("SELECT patient_id FROM test_events WHERE test_event_id = $1");
     LATEST_TEST_EVENTS = shared(
         "SELECT test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time
          FROM test_events
@@ -139,6 +140,15 @@ impl Database {
     pub async fn test_event(&self, id: TestEventId, patient: &PatientId) -> Result<Option<TestEvent>> {
         let row = self.read(TEST_EVENT).bind(Uuid::from(id)).bind(patient.as_str()).optional().await?;
         row.as_ref().map(read_event).transpose()
+    }
+
+    /// Whose the test event with that id is, where there is one.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn test_event_owner(&self, id: TestEventId) -> Result<Option<PatientId>> {
+        let row = self.read(TEST_EVENT_OWNER).bind(Uuid::from(id)).optional().await?;
+        row.as_ref().map(read_patient_id).transpose()
     }
 
     /// The patient's test events, ordered by when they began.

@@ -30,6 +30,8 @@ macro_rules! contract {
 
 contract! {
     a_recording_is_accepted_once,
+    a_recording_that_landed_makes_its_patient_and_keeps_its_failure,
+    a_placeholder_is_filled_in_once,
     a_result_under_an_old_lease_is_refused_whole,
     a_lease_that_is_extended_holds,
     lanes_take_turns,
@@ -57,6 +59,62 @@ async fn a_recording_is_accepted_once(database: &Database) {
     let nobody = database.accept_recording(&new(2, "nobody", None), now()).await;
     assert!(matches!(nobody, Err(DatabaseError::MissingReference(_))), "{nobody:?}");
     assert_eq!(lease(database, JobKind::Convert, 10).await.len(), 1);
+}
+
+async fn a_recording_that_landed_makes_its_patient_and_keeps_its_failure(database: &Database) {
+    assert_eq!(database.test_event_owner(id(1)).await.unwrap(), None);
+    let landed = new(1, "stranger", None);
+    assert_eq!(database.accept_landed(&landed, None, now()).await.unwrap(), Acceptance::Accepted);
+    assert_eq!(database.accept_landed(&landed, None, now()).await.unwrap(), Acceptance::Replayed);
+    assert_eq!(database.accept_recording(&landed, now()).await.unwrap(), Acceptance::Replayed);
+    assert_eq!(database.test_event_owner(id(1)).await.unwrap(), Some(landed.patient.clone()));
+    assert_eq!(lease(database, JobKind::Convert, 10).await.len(), 1);
+
+    let failure = Failure { code: "no_samples".into(), message: "there are no samples".into() };
+    let broken = new(2, "p-1", Some(50.0));
+    assert_eq!(database.accept_landed(&broken, Some(&failure), now()).await.unwrap(), Acceptance::Accepted);
+    assert_eq!(database.accept_landed(&broken, None, now()).await.unwrap(), Acceptance::Replayed);
+    assert_eq!(lease(database, JobKind::Convert, 10).await, []);
+    let state = database.recording_state(id(2)).await.unwrap().unwrap();
+    assert_eq!((state.status, state.failure), (RecordingStatus::Failed, Some(failure)));
+    let event = database.test_event(id(2), &broken.patient).await.unwrap().unwrap();
+    assert_eq!((event.start_time, event.doctor_score), (None, None));
+
+    let taken = new(2, "nobody", None);
+    assert_eq!(database.accept_landed(&taken, None, now()).await.unwrap(), Acceptance::Conflicting);
+    assert!(database.patient(&taken.patient).await.unwrap().is_none(), "nothing was written");
+    let other = NewRecording { digest: Digest::of(b"other"), ..broken };
+    assert_eq!(database.accept_landed(&other, None, now()).await.unwrap(), Acceptance::Conflicting);
+    let event = database.test_event(id(2), &other.patient).await.unwrap().unwrap();
+    assert_eq!(event.doctor_score, None, "nothing was written");
+}
+
+async fn a_placeholder_is_filled_in_once(database: &Database) {
+    for (n, who) in [(1, "a"), (2, "b")] {
+        database.accept_landed(&new(n, who, None), None, now()).await.unwrap();
+    }
+    let known = Patient { first_name: Some("Ann".into()), ..patient("a") };
+    database.create_patient(&known, now()).await.unwrap();
+    assert!(database.patient(&known.id).await.unwrap().unwrap() == known);
+    let twice = database.create_patient(&known, now()).await;
+    assert!(matches!(twice, Err(DatabaseError::Duplicate(_))), "{twice:?}");
+    database.accept_landed(&new(3, "a", None), None, now()).await.unwrap();
+    assert!(database.create_patient(&patient("a"), now()).await.is_err(), "it stays filled in");
+
+    let role = Role::Patient(PatientId::new("b").unwrap());
+    let (email, first_name) = ("b@example.org".to_owned(), Some("Bob".to_owned()));
+    let account = NewAccount {
+        id: AccountId::from(id_of(1)),
+        email: email.clone(),
+        password_hash: String::new(),
+        role,
+        first_name: first_name.clone(),
+        last_name: None,
+    };
+    database.create_account(&account, now()).await.unwrap();
+    let filled = database.patient(&PatientId::new("b").unwrap()).await.unwrap().unwrap();
+    assert!(filled == Patient { email: Some(email), first_name, ..patient("b") });
+    assert!(database.create_patient(&patient("b"), now()).await.is_err());
 }
 
 async fn a_result_under_an_old_lease_is_refused_whole(database: &Database) {
@@ -237,9 +295,12 @@ async fn a_refresh_token_holds_once_and_used_again_ends_its_session(database: &D
     assert!(matches!(rotate(1, 2).await, Refreshed::Rotated(row) if row.id == session && row.account == account));
     assert!(database.live_session(session, later(80)).await.unwrap().is_some());
     assert!(rotate(9, 3).await == Refreshed::Unknown);
-    assert!(rotate(1, 3).await == Refreshed::Reused);
+    for n in 2..6 {
+        assert!(matches!(rotate(n, n + 1).await, Refreshed::Rotated(_)));
+    }
+    assert!(rotate(1, 3).await == Refreshed::Reused, "several rotations ago");
     assert!(database.live_session(session, later(2)).await.unwrap().is_none());
-    assert!(rotate(2, 3).await == Refreshed::Unknown, "it is revoked");
+    assert!(rotate(6, 7).await == Refreshed::Unknown, "it is revoked");
 
     let other = SessionId::from(id_of(3));
     database.create_session(other, account, &[7; 32], now(), later(60)).await.unwrap();

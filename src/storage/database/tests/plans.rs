@@ -22,7 +22,7 @@ const REGISTRY: [&[Sql]; 9] = [
     test_events::STATEMENTS,
 ];
 /// Tables whose size has no bound.
-const GROWING: [&str; 15] = [
+const GROWING: [&str; 16] = [
     "accounts",
     "axis_ranges",
     "care_providers",
@@ -38,6 +38,7 @@ const GROWING: [&str; 15] = [
     "sign_in_attempts",
     "test_events",
     "training_counts",
+    "used_refresh_tokens",
 ];
 
 /// The types of the parameters of each statement that ran in this process.
@@ -132,8 +133,9 @@ const FILL: &str = "
     INSERT INTO patient_care_providers SELECT 'fill-' || 1 + n % 400, 'fill-' || n, now() FROM generate_series(1, 4000) n;
     INSERT INTO accounts SELECT gen_random_uuid(), 'fill-' || n || '@example.org', '', 'patient', 'fill-' || n, NULL, now()
         FROM generate_series(1, 4000) n;
-    INSERT INTO sessions SELECT gen_random_uuid(), account_id, sha256(account_id::text::bytea), NULL, now(),
+    INSERT INTO sessions SELECT gen_random_uuid(), account_id, sha256(account_id::text::bytea), now(),
         now() + random() * interval '30 days', NULL FROM accounts;
+    INSERT INTO used_refresh_tokens SELECT sha256(session_id::text::bytea), session_id FROM sessions;
     INSERT INTO sign_in_attempts SELECT sha256(n::text::bytea), 1, now() - random() * interval '900 s'
         FROM generate_series(1, 4000) n;
     INSERT INTO test_events SELECT gen_random_uuid(), 'fill-' || 1 + n % 4000, 'sit-to-stand', NULL, NULL, NULL,

@@ -27,6 +27,31 @@ async fn two_uploads_of_one_id_at_once_are_one_recording() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_recording_by_both_roads_at_once_is_one_recording() {
+    let ([a, b, c], here) = processes().await;
+    for n in 0..30_u128 {
+        // Every third patient is there already.
+        let recording = new(n, &format!("{}-{n}", if n % 3 == 0 { "known" } else { "stranger" }), None);
+        if n % 3 == 0 {
+            add_patient(&here.database, recording.patient.as_str()).await;
+        }
+        let (x, y, z) = tokio::join!(
+            a.accept_landed(&recording, None, now()),
+            b.accept_recording(&recording, now()),
+            c.accept_landed(&recording, None, now()),
+        );
+        let upload = match y {
+            Err(DatabaseError::MissingReference(_)) if n % 3 != 0 => None,
+            other => Some(other.unwrap()),
+        };
+        let all: Vec<_> = [x.unwrap(), z.unwrap()].into_iter().chain(upload).collect();
+        assert_eq!(all.iter().filter(|one| **one == Acceptance::Accepted).count(), 1, "{all:?}");
+        assert_eq!(all.iter().filter(|one| **one == Acceptance::Replayed).count(), all.len() - 1, "{all:?}");
+    }
+    assert_eq!(lease(&here.database, JobKind::Convert, 100).await.len(), 30);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_count_that_ten_conversions_cross_at_once_starts_one_training() {
     let (handles, here) = processes::<5>().await;
     let rule = TrainingRule { minimum: 10, every: 10 };
