@@ -104,9 +104,9 @@ impl Topology {
             updates: updates.clone(),
             entropy: entropy.clone(),
         };
-        let wire_supervisor = database.is_shared().then(|| {
-            Supervisor::start(&policy, &metrics, &entropy, move || Wire::new(wire_deps.clone())).1
-        });
+        let wire_supervisor = database
+            .is_shared()
+            .then(|| Supervisor::start(&policy, &metrics, &entropy, move || Wire::new(wire_deps.clone())).1);
 
         let scorer_deps = ScorerDeps {
             database: database.clone(),

@@ -90,11 +90,7 @@ impl Services {
                 idle_timeout: seconds(config.uploads.idle_timeout_seconds),
                 longest: seconds(config.uploads.longest_seconds),
             },
-            places: Places::new(
-                config.uploads.max_open,
-                config.uploads.max_open_per_account,
-                ground.metrics.clone(),
-            ),
+            places: Places::new(config.uploads.max_open, config.uploads.max_open_per_account, ground.metrics.clone()),
             trusted_proxies: config.http.trusted_proxies.clone().into(),
             actors: topology.alive(),
             query_page: config.http.query_page,

@@ -47,6 +47,7 @@ contract! {
     patients_are_listed_by_name_to_who_cares_for_them,
     test_events_are_changed_by_their_patient_and_listed_in_time,
     test_types_are_listed_by_name,
+    hints_reach_who_listens,
     what_is_dropped_uncommitted_did_not_happen_and_statements_are_counted,
 }
 
@@ -433,4 +434,15 @@ async fn what_is_dropped_uncommitted_did_not_happen_and_statements_are_counted(d
 
 fn id_of(n: u128) -> uuid::Uuid {
     uuid::Uuid::from_u128(n)
+}
+
+async fn hints_reach_who_listens(database: &Database) {
+    let listener = database.listen().await.unwrap();
+    assert_eq!(listener.is_some(), database.is_shared());
+    let hints = vec![Hint::Job(JobKind::Score), Hint::Recording(id(7)), Hint::Job(JobKind::Convert)];
+    database.notify(&hints).await.unwrap();
+    if let Some(mut listener) = listener {
+        let heard = tokio::time::timeout(Duration::from_secs(10), listener.next()).await.unwrap();
+        assert_eq!(heard.unwrap(), Some(hints));
+    }
 }
