@@ -133,6 +133,14 @@ impl Client {
         Ok(serde_json::from_value(answer(self.http.get(url).bearer_auth(&self.token)).await?)?)
     }
 
+    /// The text of `/metrics`.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn metrics(&self) -> anyhow::Result<String> {
+        Ok(self.http.get(format!("{}/metrics", self.url)).send().await?.error_for_status()?.text().await?)
+    }
+
     /// A path of the server, for a request that this client does not make itself.
     #[must_use]
     pub fn at(&self, path: &str) -> String {

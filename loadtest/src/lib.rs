@@ -3,6 +3,7 @@
 //! [`generator`] is pure: a seed gives the same recording on every machine. Everything else speaks to a server as a
 //! phone or a care provider would.
 
+pub mod backends;
 pub mod client;
 pub mod demo;
 pub mod generate;

@@ -1,7 +1,7 @@
 //! The command line of the load tester.
 
 use clap::{Parser, Subcommand};
-use stance_loadtest::{demo, generate, measure};
+use stance_loadtest::{backends, demo, generate, measure};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ enum Command {
     Generate(generate::Options),
     /// Starts the program in folders of its own and measures it.
     Measure(measure::Options),
+    /// Compares SQLite, PostgreSQL and two processes, over few and many rows.
+    Backends(backends::Options),
 }
 
 fn main() -> ExitCode {
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
                     Command::Demo(options) => demo::run(options).await,
                     Command::Generate(options) => generate::run(&options),
                     Command::Measure(options) => measure::run(options).await,
+                    Command::Backends(options) => backends::run(options).await,
                 }
             })
         });

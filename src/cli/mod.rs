@@ -31,8 +31,9 @@ enum Command {
     /// Runs the server.
     Serve(serve::Options),
     /// Brings the database to this version's schema.
+    #[command(after_help = "Example:\n  STANCE__DATABASE__URL=postgres://stance@db/stance stance migrate")]
     Migrate,
-    /// Sends recordings from files or folders to a server.
+    /// Sends recordings from files or folders to a server, or takes in those of the bucket.
     Import(import::Options),
     /// Looks after accounts.
     Admin(admin::Options),
@@ -48,7 +49,7 @@ pub fn run() -> ExitCode {
     let result = match command {
         Command::Serve(options) => serve::run(file, &options),
         Command::Migrate => migrate::run(file),
-        Command::Import(options) => import::run(options),
+        Command::Import(options) => import::run(file, options),
         Command::Admin(options) => admin::run(file, options),
         Command::Config(options) => config::run(file, &options),
     };

@@ -6,11 +6,20 @@ use crate::storage::database::{Database, PostgresOptions};
 use crate::storage::objects::{Folder, Objects};
 use anyhow::Context;
 use fs4::fs_std::FileExt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
 
 /// Keeps the data folder for this process alone.
 #[derive(Debug)]
 pub(super) struct DataDirLock(#[expect(dead_code, reason = "held, not read")] File);
+
+/// Makes a folder that only this user may look into, where it is absent: what is in it is health data, and the key that signs
+/// tokens.
+fn private_folder(path: &Path) -> anyhow::Result<()> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    made.with_context(|| format!("the folder {} cannot be made", path.display()))
+}
 
 /// Opens the database; makes and migrates it where needed.
 pub(super) async fn database(config: &Config) -> anyhow::Result<Database> {
@@ -18,8 +27,7 @@ pub(super) async fn database(config: &Config) -> anyhow::Result<Database> {
     let opened = match config.database_path() {
         Some(path) => {
             if let Some(folder) = path.parent() {
-                fs::create_dir_all(folder)
-                    .with_context(|| format!("the folder {} cannot be made", folder.display()))?;
+                private_folder(folder)?;
             }
             Database::open_sqlite(&path, config.database.readers, acquire_timeout).await
         }
@@ -43,6 +51,7 @@ pub(super) async fn objects(config: &Config, entropy: &Entropy) -> anyhow::Resul
         return bucket_of(config, bucket, prefix, entropy).await;
     }
     let path = config.objects_path();
+    private_folder(&path)?;
     let folder = Folder::open(&path, config.objects.max_read_bytes, entropy)
         .with_context(|| format!("the object folder {} cannot be opened", path.display()))?;
     Ok(Objects::Folder(folder))
@@ -53,6 +62,7 @@ pub(super) async fn objects(config: &Config, entropy: &Entropy) -> anyhow::Resul
 async fn bucket_of(config: &Config, bucket: &str, prefix: &str, entropy: &Entropy) -> anyhow::Result<Objects> {
     use crate::config::ObjectsEncryption;
     use crate::storage::objects::{Bucket, BucketSettings, Encryption, ObjectError};
+    private_folder(&config.data_dir)?;
     let objects = &config.objects;
     let settings = BucketSettings {
         bucket: bucket.to_owned(),
@@ -93,7 +103,7 @@ pub(super) async fn notifications(
 /// Takes the data folder, or says that another process has it.
 pub(super) fn lock(config: &Config) -> anyhow::Result<DataDirLock> {
     let folder = &config.data_dir;
-    fs::create_dir_all(folder).with_context(|| format!("data_dir: the folder {} cannot be made", folder.display()))?;
+    private_folder(folder).context("data_dir")?;
     let path = folder.join("lock");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file.with_context(|| format!("data_dir: {} cannot be opened", path.display()))?;

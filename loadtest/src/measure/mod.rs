@@ -3,7 +3,10 @@
 
 mod learning;
 mod slow;
+mod template;
 mod throughput;
+
+pub(crate) use template::Template;
 
 use crate::client::Client;
 use crate::generator::{Exercise, GeneratedRecording, Person};
@@ -133,18 +136,18 @@ async fn starting(options: &Options) -> anyhow::Result<()> {
 }
 
 /// Durations, to a thousandth.
-struct Timings(Histogram<u64>);
+pub(crate) struct Timings(Histogram<u64>);
 
 impl Timings {
-    fn new() -> anyhow::Result<Self> {
+    pub(crate) fn new() -> anyhow::Result<Self> {
         Ok(Self(Histogram::new_with_bounds(1, 600_000_000, 3)?))
     }
 
-    fn add(&mut self, duration: Duration) {
+    pub(crate) fn add(&mut self, duration: Duration) {
         self.0.saturating_record(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX));
     }
 
-    fn quantile(&self, quantile: f64) -> String {
+    pub(crate) fn quantile(&self, quantile: f64) -> String {
         millis(Duration::from_micros(self.0.value_at_quantile(quantile)))
     }
 }

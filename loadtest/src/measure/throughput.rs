@@ -1,7 +1,7 @@
 //! Recordings from upload to score: how long one takes, how many a second, what each costs the processor.
 
 use super::learning::accepted;
-use super::{Bench, Options, Timings, megabytes, millis, print, recording};
+use super::{Bench, Options, Template, Timings, megabytes, millis, print, recording};
 use crate::client::Uploaded;
 use crate::program::cost;
 use comfy_table::Table;
@@ -26,7 +26,8 @@ pub(super) async fn measure(bench: &Bench, options: &Options) -> anyhow::Result<
         let document = recording(options, PERSON, seed, patient).scored_by_clinician().to_json();
         accepted(bench.client.upload(document, Some(30)).await?, "training")?;
     }
-    let documents: Vec<_> = (0..DIFFERENT).map(|seed| Template::new(options, 100 + seed, patient)).collect();
+    let documents: Vec<_> =
+        (0..DIFFERENT).map(|seed| Template::of(&recording(options, PERSON, 100 + seed, patient))).collect();
     let size = documents.iter().map(Template::len).sum::<usize>() / documents.len();
     let mut number = 0;
     send(bench, &documents, number..WARM_UP, 1).await?;
@@ -101,27 +102,4 @@ async fn send(
         })
         .await?;
     timings.into_inner().map_err(|_| anyhow::anyhow!("a task panicked"))
-}
-
-/// A document with a hole for its id.
-struct Template {
-    before: String,
-    after: String,
-}
-
-impl Template {
-    fn new(options: &Options, seed: u64, patient: &str) -> Self {
-        let recording = recording(options, PERSON, seed, patient);
-        let (document, id) = (recording.to_json(), recording.test_event_id().to_string());
-        let (before, after) = document.split_once(&id).unwrap_or((&document, ""));
-        Self { before: before.to_owned(), after: after.to_owned() }
-    }
-
-    fn len(&self) -> usize {
-        self.before.len() + 36 + self.after.len()
-    }
-
-    fn under_new_id(&self, number: usize) -> String {
-        format!("{}00000000-0000-4000-8000-{number:012}{}", self.before, self.after)
-    }
 }

@@ -19,6 +19,7 @@ pub struct Program {
     child: Child,
     executable: PathBuf,
     data_dir: PathBuf,
+    settings: Vec<(&'static str, String)>,
     url: String,
     ready_after: Duration,
 }
@@ -29,9 +30,23 @@ impl Program {
     /// # Errors
     /// There is no such program, or it ends or says nothing before it is ready; it has told why on standard error.
     pub async fn start(executable: &Path, data_dir: &Path, bind: &str) -> anyhow::Result<Self> {
+        Self::start_with(executable, data_dir, bind, &[]).await
+    }
+
+    /// [`Program::start`] with settings as environment variables, which its other commands get, too.
+    ///
+    /// # Errors
+    /// As [`Program::start`].
+    pub async fn start_with(
+        executable: &Path,
+        data_dir: &Path,
+        bind: &str,
+        settings: &[(&'static str, String)],
+    ) -> anyhow::Result<Self> {
         let begun = Instant::now();
         let mut command = Command::new(executable);
         command.args(["serve", "--bind", bind, "--data-dir"]).arg(data_dir);
+        command.envs(settings.iter().cloned());
         if std::env::var_os("STANCE__LOG__LEVEL").is_none() {
             command.env("STANCE__LOG__LEVEL", "warn");
         }
@@ -54,7 +69,8 @@ impl Program {
         };
         let url = url.to_owned();
         let (executable, data_dir) = (executable.to_owned(), data_dir.to_owned());
-        Ok(Self { child, executable, data_dir, url, ready_after: begun.elapsed() })
+        let settings = settings.to_vec();
+        Ok(Self { child, executable, data_dir, settings, url, ready_after: begun.elapsed() })
     }
 
     /// Where it listens.
@@ -83,6 +99,7 @@ impl Program {
         let mut child = Command::new(&self.executable)
             .args(["admin", "create-account", "--email", email, "--role", "care-provider", "--care-provider-id", id])
             .env("STANCE__DATA_DIR", &self.data_dir)
+            .envs(self.settings.iter().cloned())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .spawn()?;

@@ -1,5 +1,7 @@
 //! `stance import`: sends recordings from files or folders to a server, many at a time. Run again, it sends what the
-//! server has already once more, which the server recognises by `testID`.
+//! server has already once more, which the server recognises by `testID`. Of a bucket it takes in what is there.
+
+mod bucket;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -20,10 +22,11 @@ const SHOWN: usize = 20;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  printf %s \"$PASSWORD\" | stance import --email c@example.org --url http://127.0.0.1:8080 recordings/"
+    after_help = "Example:\n  printf %s \"$PASSWORD\" | stance import --email c@example.org --url http://127.0.0.1:8080 recordings/\n  stance --config stance.toml import s3://bucket/prefix"
 )]
 pub(super) struct Options {
-    /// Files, and folders that are searched for `*.json`.
+    /// Files, and folders that are searched for `*.json`; or `s3://BUCKET/PREFIX`, the bucket of the configuration, whose raw
+    /// objects are taken in by this process.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// The server.
@@ -43,7 +46,14 @@ pub(super) struct Options {
     create_patients_for: Option<String>,
 }
 
-pub(super) fn run(options: Options) -> anyhow::Result<()> {
+pub(super) fn run(file: Option<&Path>, options: Options) -> anyhow::Result<()> {
+    let urls: Vec<&str> =
+        options.paths.iter().filter_map(|path| path.to_str()?.starts_with("s3:").then(|| path.to_str())?).collect();
+    match urls.as_slice() {
+        [] => {}
+        [url] if options.paths.len() == 1 => return bucket::run(file, url, options.at_once),
+        _ => bail!("a bucket is imported alone"),
+    }
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(import(options))
 }
 
