@@ -36,6 +36,7 @@ test: ## every test, with everything compiled in
 lint: ## formatting and clippy, warnings denied
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets --features full -- -D warnings
+	$(CARGO) clippy --locked -p stance -p stance-loadtest -- -D warnings
 
 format:
 	$(CARGO) fmt --all
