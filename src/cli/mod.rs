@@ -34,7 +34,7 @@ enum Command {
     Migrate,
     /// Sends recordings from files or folders to a server.
     Import(import::Options),
-    /// Looks after accounts.
+    /// Looks after accounts and jobs that were given up.
     Admin(admin::Options),
     /// Checks or prints the configuration.
     Config(config::Options),

@@ -204,6 +204,29 @@ statements! {
          FROM (VALUES ('convert'), ('train'), ('score')) AS kinds
              CROSS JOIN (VALUES ('ready'), ('delayed'), ('leased'), ('dead')) AS states",
     );
+    /// Dead jobs that were given up until $1, at most $2, each at the position that is fair among those that wait now.
+    REQUEUE_DEAD = each(
+        "UPDATE jobs SET state = 'ready', attempts = 0, fence = fence + 1, due_at = $1, enqueued_at = $1, position = max(
+             coalesce((SELECT max(position) + 1 FROM jobs AS mine
+                       WHERE kind = dead.kind AND mine.lane = dead.lane AND state IN ('ready', 'leased')), 0),
+             coalesce((SELECT min(position) FROM jobs AS all_lanes
+                       WHERE kind = dead.kind AND state IN ('ready', 'leased')), 0)) + place
+         FROM (SELECT job_id, kind, lane, row_number() OVER (PARTITION BY kind, lane ORDER BY job_id) - 1 AS place
+               FROM (SELECT job_id, kind, lane FROM jobs WHERE state = 'dead' AND due_at <= $1 ORDER BY job_id LIMIT $2)
+               AS oldest) AS dead
+         WHERE jobs.job_id = dead.job_id
+         RETURNING job_id",
+        "UPDATE jobs SET state = 'ready', attempts = 0, fence = fence + 1, due_at = $1, enqueued_at = $1, position = greatest(
+             coalesce((SELECT max(position) + 1 FROM jobs AS mine
+                       WHERE kind = dead.kind AND mine.lane = dead.lane AND state IN ('ready', 'leased')), 0),
+             coalesce((SELECT min(position) FROM jobs AS all_lanes
+                       WHERE kind = dead.kind AND state IN ('ready', 'leased')), 0)) + place
+         FROM (SELECT job_id, kind, lane, row_number() OVER (PARTITION BY kind, lane ORDER BY job_id) - 1 AS place
+               FROM (SELECT job_id, kind, lane FROM jobs WHERE state = 'dead' AND due_at <= $1 ORDER BY job_id LIMIT $2
+                     FOR UPDATE SKIP LOCKED) AS oldest) AS dead
+         WHERE jobs.job_id = dead.job_id
+         RETURNING jobs.job_id",
+    );
     DEAD = shared("SELECT kind, subject, reason FROM jobs WHERE state = 'dead' ORDER BY job_id LIMIT $1");
 }
 
@@ -318,6 +341,20 @@ impl Database {
             }
         }
         Ok(depths)
+    }
+
+    /// Makes jobs ready again that were given up until `now`, at most `limit`, as if they had not been tried; says how many.
+    /// The recordings that were marked failed by that stand again where they stood before.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn requeue_dead(&self, now: DateTime<Utc>, limit: u32) -> Result<u64> {
+        let mut transaction = self.begin().await?;
+        let rows = transaction.statement(REQUEUE_DEAD).bind(now).bind(limit).all().await?;
+        let ids = rows.iter().map(|row| row.get("job_id")).collect::<Result<Vec<i64>>>()?;
+        transaction.clear_failures_of(&ids, now).await?;
+        transaction.commit().await?;
+        Ok(ids.len() as u64)
     }
 
     /// Jobs that were given up, oldest first.

@@ -219,6 +219,17 @@ statements! {
         "UPDATE recordings SET status = 'failed', failure_code = $1, failure_message = $2, updated_at = $3
          WHERE test_event_id = $4 AND status <> 'scored'",
     );
+    /// A job that dies gives its recording the reason that it keeps itself.
+    CLEAR_FAILURES = each(
+        "UPDATE recordings SET status = CASE jobs.kind WHEN 'convert' THEN 'received' ELSE 'converted' END,
+             failure_code = NULL, failure_message = NULL, updated_at = $1
+         FROM jobs WHERE job_id IN (SELECT value FROM json_each($2)) AND kind IN ('convert', 'score')
+             AND test_event_id = subject AND status = 'failed' AND failure_message = reason",
+        "UPDATE recordings SET status = CASE jobs.kind WHEN 'convert' THEN 'received' ELSE 'converted' END,
+             failure_code = NULL, failure_message = NULL, updated_at = $1
+         FROM jobs WHERE job_id = ANY ($2) AND kind IN ('convert', 'score')
+             AND test_event_id = subject AND status = 'failed' AND failure_message = reason",
+    );
     RECORDING = shared(
         "SELECT recordings.test_event_id, patient_id, movement, year, month, day, raw_key, digest, training_ordinal,
                 feature_set, vector
@@ -469,6 +480,12 @@ impl Transaction {
         self.lock_training_count(patient, movement).await?;
         let has_model = self.statement(HAS_MODEL).bind(patient.as_str()).bind(movement.as_str());
         has_model.one().await?.get("has_model")
+    }
+
+    /// Takes back what the deaths of these convert and score jobs made of their recordings.
+    pub(super) async fn clear_failures_of(&mut self, jobs: &[i64], now: DateTime<Utc>) -> Result<()> {
+        self.statement(CLEAR_FAILURES).bind(now).bind(jobs).execute().await?;
+        Ok(())
     }
 
     /// Marks a recording failed, unless it has a score.

@@ -38,6 +38,7 @@ contract! {
     a_count_that_is_complete_starts_one_training_and_its_model_the_backlog,
     a_postponed_job_has_not_been_tried,
     a_job_that_is_given_up_marks_its_recording_and_keeps_its_reason,
+    jobs_that_were_given_up_are_requeued_and_their_recordings_too,
     a_backlog_is_scored_in_its_order,
     jobs_that_are_given_back_are_leased_again_at_the_same_attempt,
     an_account_has_one_address_and_its_patient,
@@ -221,6 +222,48 @@ async fn a_job_that_is_given_up_marks_its_recording_and_keeps_its_reason(databas
     let dead = database.dead_jobs(10).await.unwrap();
     assert_eq!((dead.len(), dead[0].subject, dead[0].reason.as_str()), (1, id(1), "cannot be read"));
     assert_eq!(database.queue_depths().await.unwrap()[0].state, "dead");
+}
+
+async fn jobs_that_were_given_up_are_requeued_and_their_recordings_too(database: &Database) {
+    let give_up = async |job: &Job, message: &str| {
+        let failure = Failure { code: "broken".into(), message: message.into() };
+        database.fail_job(job, &Outcome::Dead(failure), now()).await.unwrap();
+    };
+    let stands = async |n| database.recording_state(id(n)).await.unwrap().unwrap();
+    for n in 1..=2 {
+        database.accept_recording(&new(n, "p-1", Some(50.0)), now()).await.unwrap();
+        convert_next(database).await;
+    }
+    let training = lease(database, JobKind::Train, 1).await.remove(0);
+    database.finish_training(training.fence, &model("v", "p-1", 2), now()).await.unwrap();
+    database.accept_recording(&new(3, "p-1", None), now()).await.unwrap();
+    convert_next(database).await;
+    give_up(&lease(database, JobKind::Score, 1).await[0], "no score").await;
+    for n in 4..=5 {
+        database.accept_recording(&new(n, "p-1", None), now()).await.unwrap();
+        give_up(&lease(database, JobKind::Convert, 1).await[0], "no table").await;
+    }
+    let landed = Failure { code: "refused".into(), message: "there are no samples".into() };
+    database.accept_landed(&new(6, "p-1", None), Some(&landed), now()).await.unwrap();
+    // Under way: what is requeued comes after it.
+    for n in 7..=8 {
+        database.accept_recording(&new(n, "p-1", None), now()).await.unwrap();
+    }
+
+    assert_eq!(database.requeue_dead(later(-1), 10).await.unwrap(), 0, "given up after that");
+    assert_eq!(database.requeue_dead(now(), 2).await.unwrap(), 2);
+    assert_eq!(database.requeue_dead(now(), 10).await.unwrap(), 1);
+    assert_eq!(database.requeue_dead(now(), 10).await.unwrap(), 0);
+    assert_eq!(database.dead_jobs(10).await.unwrap(), []);
+    let (scored, converted) = (stands(3).await, stands(4).await);
+    assert_eq!((scored.status, scored.failure), (RecordingStatus::Converted, None));
+    assert_eq!((converted.status, converted.failure), (RecordingStatus::Received, None));
+    assert_eq!((stands(6).await.status, stands(6).await.failure), (RecordingStatus::Failed, Some(landed)));
+    let again: Vec<_> = lease(database, JobKind::Convert, 10).await;
+    let mut order: Vec<_> = again.iter().map(|job| (job.subject, job.attempt)).collect();
+    order.sort_unstable();
+    assert_eq!(order, [(id(4), 1), (id(5), 1), (id(7), 1), (id(8), 1)]);
+    assert_eq!(lease(database, JobKind::Score, 10).await[0].subject, id(3));
 }
 
 async fn a_backlog_is_scored_in_its_order(database: &Database) {
