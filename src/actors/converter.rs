@@ -73,14 +73,14 @@ impl Handler<Assignment> for Converter {
 
 impl ConverterDeps {
     async fn convert(&self, job: &Job) -> Result<(), JobError> {
-        let row = self.database.recording(job.subject).await?.ok_or_else(gone)?;
+        let row = job.recording.as_ref().ok_or_else(gone)?;
         let recording = match self.handover.take(row.id) {
             Some(recording) => recording,
-            None => self.read(&row).await?,
+            None => self.read(row).await?,
         };
         let (csv, parquet, numbers) = tokio::join!(
-            self.write_csv(&row, recording.clone()),
-            self.write_parquet(&row, recording.clone()),
+            self.write_csv(row, recording.clone()),
+            self.write_parquet(row, recording.clone()),
             self.compute.run(move || describe(&recording)),
         );
         csv?;

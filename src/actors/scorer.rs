@@ -10,7 +10,7 @@ use crate::domain::clock::SharedClock;
 use crate::domain::ids::ModelVersion;
 use crate::domain::score::Score;
 use crate::scoring::Backend;
-use crate::storage::database::{Database, Job, ModelRow, RecordingRow};
+use crate::storage::database::{Database, Job, ModelRow};
 use crate::storage::objects::{ObjectError, Objects};
 use crate::supervised;
 use actix::prelude::*;
@@ -70,29 +70,27 @@ impl Actor for Scorer {
 
 supervised!(Scorer, "scorer");
 
-/// A recording to score with a model.
+/// A recording to score with the model that it came with.
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
-struct Scoring {
-    assignment: Assignment,
-    recording: RecordingRow,
-    model: ModelRow,
-}
+struct Scoring(Assignment);
 
 impl Handler<Scoring> for Scorer {
     type Result = ();
 
-    fn handle(&mut self, scoring: Scoring, context: &mut Context<Self>) {
+    fn handle(&mut self, Scoring(assignment): Scoring, context: &mut Context<Self>) {
         fail::fail_point!("scorer");
         let desk = self.desk.clone();
-        let Scoring { assignment, recording, model } = scoring;
-        let work = assignment.perform(|job| async move { desk.score(&job, &recording, &model).await });
+        let work = assignment.perform(|job| async move { desk.score(&job).await });
         context.spawn(work.into_actor(self));
     }
 }
 
 impl Desk {
-    async fn score(&self, job: &Job, recording: &RecordingRow, row: &ModelRow) -> Result<(), JobError> {
+    async fn score(&self, job: &Job) -> Result<(), JobError> {
+        let recording = job.recording.as_ref();
+        let recording = recording.ok_or_else(|| JobError::dead("recording_gone", "the recording was deleted"))?;
+        let row = job.model.as_ref().ok_or(JobError::Retry("no model"))?;
         let model = self.model(row).await?;
         let features = match &recording.features {
             Some((set, features)) if set == FEATURE_SET => features,
@@ -172,44 +170,23 @@ impl Drop for Scorer {
 
 /// All scorers. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct ScorerPool {
-    database: Database,
-    scorers: Arc<[Handle<Scorer>]>,
-}
+pub struct ScorerPool(Arc<[Handle<Scorer>]>);
 
 impl ScorerPool {
     /// A pool of at least one.
     #[must_use]
-    pub fn new(database: Database, scorers: Vec<Handle<Scorer>>) -> Self {
-        Self { database, scorers: scorers.into() }
+    pub fn new(scorers: Vec<Handle<Scorer>>) -> Self {
+        Self(scorers.into())
     }
 
-    /// Finds the recording and its patient's newest model, and gives the work to the model's scorer. How many are on
-    /// their way is bounded by the ledger.
+    /// Gives the work to its model's scorer. How much is on its way is bounded by the ledger.
     pub(super) fn give(&self, assignment: Assignment) {
-        let pool = self.clone();
-        tokio::spawn(async move {
-            match pool.look_up(&assignment).await {
-                Ok((recording, model)) => {
-                    let mut hasher = DefaultHasher::new();
-                    model.version.hash(&mut hasher);
-                    let count = pool.scorers.len().max(1) as u64;
-                    let place = usize::try_from(hasher.finish() % count).unwrap_or_default();
-                    if let Some(scorer) = pool.scorers.get(place) {
-                        // A dropped assignment is given back by the ledger.
-                        let _ = scorer.tell(Scoring { assignment, recording, model });
-                    }
-                }
-                Err(error) => assignment.perform(|_| async move { Err(error) }).await,
-            }
-        });
-    }
-
-    async fn look_up(&self, assignment: &Assignment) -> Result<(RecordingRow, ModelRow), JobError> {
-        let gone = || JobError::dead("recording_gone", "the recording was deleted");
-        let id = assignment.job().map(|job| job.subject).ok_or_else(gone)?;
-        let recording = self.database.recording(id).await?.ok_or_else(gone)?;
-        let model = self.database.newest_model(&recording.patient, &recording.movement).await?;
-        Ok((recording, model.ok_or(JobError::Retry("no model"))?))
+        let mut hasher = DefaultHasher::new();
+        assignment.job().and_then(|job| job.model.as_ref()).map(|model| &model.version).hash(&mut hasher);
+        let place = usize::try_from(hasher.finish() % self.0.len().max(1) as u64).unwrap_or_default();
+        if let Some(scorer) = self.0.get(place) {
+            // A dropped assignment is given back by the ledger.
+            let _ = scorer.tell(Scoring(assignment));
+        }
     }
 }

@@ -123,7 +123,7 @@ impl Topology {
                 Supervisor::start(&policy, &metrics, &entropy, move || Scorer::new(deps.clone()))
             })
             .unzip();
-        let scorer_pool = ScorerPool::new(database.clone(), scorers);
+        let scorer_pool = ScorerPool::new(scorers);
 
         let trainer_deps = TrainerDeps {
             database: database.clone(),

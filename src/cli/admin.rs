@@ -24,6 +24,16 @@ enum Action {
         after_help = "Example:\n  printf %s \"$PASSWORD\" | stance admin create-account --email c@example.org --role care-provider --care-provider-id clinic-1"
     )]
     CreateAccount(NewAccount),
+    /// Has jobs that were given up tried again, after what they failed of is mended; says how many.
+    #[command(after_help = "Example:\n  stance admin requeue --limit 100")]
+    Requeue(Requeue),
+}
+
+#[derive(Debug, Args)]
+struct Requeue {
+    /// At most so many, those first that were queued first; all where absent.
+    #[arg(long)]
+    limit: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -50,14 +60,42 @@ enum RoleName {
 }
 
 pub(super) fn run(file: Option<&Path>, options: Options) -> anyhow::Result<()> {
-    let Action::CreateAccount(new) = options.action;
     let config = Config::load(file, &[])?;
+    match options.action {
+        Action::CreateAccount(new) => create(&config, new),
+        Action::Requeue(options) => requeue(&config, &options),
+    }
+}
+
+fn requeue(config: &Config, options: &Requeue) -> anyhow::Result<()> {
+    const AT_ONCE: u64 = 1_000;
+    let mut left = options.limit.unwrap_or(u64::MAX);
+    actix_web::rt::System::new().block_on(async {
+        let database = super::open::database(config).await?;
+        // What dies again from now on stays dead.
+        let (now, mut requeued) = (SystemClock.now(), 0);
+        while left > 0 {
+            let piece = left.min(AT_ONCE);
+            let jobs = database.requeue_dead(now, u32::try_from(piece)?).await?;
+            requeued += jobs;
+            left -= piece;
+            if jobs < piece {
+                break;
+            }
+        }
+        database.close().await;
+        writeln!(std::io::stdout(), "{requeued} jobs were queued again")?;
+        Ok(())
+    })
+}
+
+fn create(config: &Config, new: NewAccount) -> anyhow::Result<()> {
     let entropy = Entropy::from_system();
     let role = role(&new, &entropy)?;
     let password = super::password::read()?;
     let name = role.name();
     actix_web::rt::System::new().block_on(async {
-        let database = super::open::database(&config).await?;
+        let database = super::open::database(config).await?;
         let auth = SessionAuthConfig::from(&config.auth);
         let made = create_account(&database, &entropy, &auth, SystemClock.now(), &new.email, password, role).await;
         database.close().await;

@@ -35,7 +35,7 @@ enum Command {
     Migrate,
     /// Sends recordings from files or folders to a server, or takes in those of the bucket.
     Import(import::Options),
-    /// Looks after accounts.
+    /// Looks after accounts and jobs that were given up.
     Admin(admin::Options),
     /// Checks or prints the configuration.
     Config(config::Options),

@@ -5,10 +5,11 @@
 //! a single job. (Goyal, Vin, Cheng: Start-time fair queueing, 1996.)
 
 use super::statement::Row;
-use super::{Database, DatabaseError, Result, Transaction, statements};
-use crate::domain::ids::{Movement, PatientId, TestEventId};
+use super::{Database, DatabaseError, ModelRow, RecordingRow, Result, statements};
+use crate::domain::ids::TestEventId;
 use crate::domain::score::Failure;
 use chrono::{DateTime, Utc};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// What a job does.
@@ -51,7 +52,7 @@ pub struct Fence {
 }
 
 /// A leased job.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Job {
     /// The right to finish it.
     pub fence: Fence,
@@ -65,6 +66,10 @@ pub struct Job {
     pub attempt: i64,
     /// Since when it waits.
     pub enqueued_at: DateTime<Utc>,
+    /// The recording, where it is there still.
+    pub recording: Option<Arc<RecordingRow>>,
+    /// Of a score: the newest model of the patient and movement, where there is one.
+    pub model: Option<Arc<ModelRow>>,
 }
 
 /// What becomes of a job that was not done.
@@ -113,53 +118,6 @@ pub struct DeadJob {
 }
 
 statements! {
-    /// A job for a recording, in the recording's lane, at the position that is fair.
-    ENQUEUE = each(
-        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
-         SELECT $1, test_event_id, lane, 'ready', $3, $3, max(
-             coalesce((SELECT max(position) + 1 FROM jobs
-                       WHERE kind = $1 AND jobs.lane = recordings.lane AND state IN ('ready', 'leased')), 0),
-             coalesce((SELECT min(position) FROM jobs WHERE kind = $1 AND state IN ('ready', 'leased')), 0))
-         FROM recordings WHERE test_event_id = $2
-         ON CONFLICT (kind, subject) DO NOTHING",
-        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
-         SELECT $1, test_event_id, lane, 'ready', $3, $3, greatest(
-             coalesce((SELECT max(position) + 1 FROM jobs
-                       WHERE kind = $1 AND jobs.lane = recordings.lane AND state IN ('ready', 'leased')), 0),
-             coalesce((SELECT min(position) FROM jobs WHERE kind = $1 AND state IN ('ready', 'leased')), 0))
-         FROM recordings WHERE test_event_id = $2
-         ON CONFLICT (kind, subject) DO NOTHING",
-    );
-    /// The same for every recording of a patient and movement that waits for a model, in the order in which they came.
-    ENQUEUE_WAITING = each(
-        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
-         SELECT 'score', test_event_id, lane, 'ready', $3, $3, max(
-             coalesce((SELECT max(position) + 1 FROM jobs
-                       WHERE kind = 'score' AND jobs.lane = recordings.lane AND state IN ('ready', 'leased')), 0),
-             coalesce((SELECT min(position) FROM jobs WHERE kind = 'score' AND state IN ('ready', 'leased')), 0))
-             + row_number() OVER (PARTITION BY lane ORDER BY received_at, test_event_id) - 1
-         FROM recordings WHERE patient_id = $1 AND movement = $2 AND status = 'awaiting_model'
-         ON CONFLICT (kind, subject) DO NOTHING",
-        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
-         SELECT 'score', test_event_id, lane, 'ready', $3, $3, greatest(
-             coalesce((SELECT max(position) + 1 FROM jobs
-                       WHERE kind = 'score' AND jobs.lane = recordings.lane AND state IN ('ready', 'leased')), 0),
-             coalesce((SELECT min(position) FROM jobs WHERE kind = 'score' AND state IN ('ready', 'leased')), 0))
-             + row_number() OVER (PARTITION BY lane ORDER BY received_at, test_event_id) - 1
-         FROM recordings WHERE patient_id = $1 AND movement = $2 AND status = 'awaiting_model'
-         ON CONFLICT (kind, subject) DO NOTHING",
-    );
-    FINISH = shared("DELETE FROM jobs WHERE job_id = $1 AND fence = $2 AND state = 'leased'");
-    LEASE = each(
-        "UPDATE jobs SET state = 'leased', owner = $1, due_at = $2, fence = fence + 1, attempts = attempts + 1
-         WHERE job_id IN (SELECT job_id FROM jobs WHERE kind = $3 AND state = 'ready' ORDER BY position, job_id LIMIT $4)
-         RETURNING job_id, fence, kind, subject, lane, attempts, enqueued_at",
-        "UPDATE jobs SET state = 'leased', owner = $1, due_at = $2, fence = fence + 1, attempts = attempts + 1
-         WHERE job_id = ANY (ARRAY(
-             SELECT job_id FROM jobs WHERE kind = $3 AND state = 'ready' ORDER BY position, job_id LIMIT $4
-             FOR UPDATE SKIP LOCKED))
-         RETURNING job_id, fence, kind, subject, lane, attempts, enqueued_at",
-    );
     EXTEND = each(
         "UPDATE jobs SET due_at = $1
          WHERE job_id IN (SELECT value FROM json_each($2)) AND state = 'leased' AND fence = (
@@ -204,45 +162,33 @@ statements! {
          FROM (VALUES ('convert'), ('train'), ('score')) AS kinds
              CROSS JOIN (VALUES ('ready'), ('delayed'), ('leased'), ('dead')) AS states",
     );
+    /// Dead jobs that were given up until $1, at most $2, each at the position that is fair among those that wait now.
+    REQUEUE_DEAD = each(
+        "UPDATE jobs SET state = 'ready', attempts = 0, fence = fence + 1, due_at = $1, enqueued_at = $1, position = max(
+             coalesce((SELECT max(position) + 1 FROM jobs AS mine
+                       WHERE kind = dead.kind AND mine.lane = dead.lane AND state IN ('ready', 'leased')), 0),
+             coalesce((SELECT min(position) FROM jobs AS all_lanes
+                       WHERE kind = dead.kind AND state IN ('ready', 'leased')), 0)) + place
+         FROM (SELECT job_id, kind, lane, row_number() OVER (PARTITION BY kind, lane ORDER BY job_id) - 1 AS place
+               FROM (SELECT job_id, kind, lane FROM jobs WHERE state = 'dead' AND due_at <= $1 ORDER BY job_id LIMIT $2)
+               AS oldest) AS dead
+         WHERE jobs.job_id = dead.job_id
+         RETURNING job_id",
+        "UPDATE jobs SET state = 'ready', attempts = 0, fence = fence + 1, due_at = $1, enqueued_at = $1, position = greatest(
+             coalesce((SELECT max(position) + 1 FROM jobs AS mine
+                       WHERE kind = dead.kind AND mine.lane = dead.lane AND state IN ('ready', 'leased')), 0),
+             coalesce((SELECT min(position) FROM jobs AS all_lanes
+                       WHERE kind = dead.kind AND state IN ('ready', 'leased')), 0)) + place
+         FROM (SELECT job_id, kind, lane, row_number() OVER (PARTITION BY kind, lane ORDER BY job_id) - 1 AS place
+               FROM (SELECT job_id, kind, lane FROM jobs WHERE state = 'dead' AND due_at <= $1 ORDER BY job_id LIMIT $2
+                     FOR UPDATE SKIP LOCKED) AS oldest) AS dead
+         WHERE jobs.job_id = dead.job_id
+         RETURNING jobs.job_id",
+    );
     DEAD = shared("SELECT kind, subject, reason FROM jobs WHERE state = 'dead' ORDER BY job_id LIMIT $1");
 }
 
-impl Transaction {
-    /// Adds a job for a recording; one that is there already stays as it is.
-    pub(super) async fn enqueue(&mut self, kind: JobKind, subject: TestEventId, now: DateTime<Utc>) -> Result<()> {
-        self.statement(ENQUEUE).bind(kind.name()).bind(Uuid::from(subject)).bind(now).execute().await?;
-        Ok(())
-    }
-
-    /// Adds a score job for every recording of the patient and movement that waits for a model.
-    pub(super) async fn enqueue_waiting(
-        &mut self,
-        patient: &PatientId,
-        movement: &Movement,
-        now: DateTime<Utc>,
-    ) -> Result<()> {
-        let add = self.statement(ENQUEUE_WAITING).bind(patient.as_str()).bind(movement.as_str());
-        add.bind(now).execute().await?;
-        Ok(())
-    }
-
-    /// Takes a job out of the queue: what else the transaction does counts only if the lease still holds.
-    pub(super) async fn finish(&mut self, fence: Fence) -> Result<()> {
-        let gone = self.statement(FINISH).bind(fence.job_id).bind(fence.token).execute().await?;
-        if gone == 1 { Ok(()) } else { Err(DatabaseError::Fenced) }
-    }
-}
-
 impl Database {
-    /// Leases up to `limit` jobs of a kind to `owner`. A job is leased to one owner, whoever else asks at the same time.
-    ///
-    /// # Errors
-    /// When the database cannot.
-    pub async fn lease_jobs(&self, kind: JobKind, limit: u32, owner: &str, until: DateTime<Utc>) -> Result<Vec<Job>> {
-        let lease = self.write_redoable(LEASE).bind(owner).bind(until).bind(kind.name()).bind(limit);
-        lease.all().await?.iter().map(read_job).collect()
-    }
-
     /// Holds leases on for longer.
     ///
     /// # Errors
@@ -320,6 +266,20 @@ impl Database {
         Ok(depths)
     }
 
+    /// Makes jobs ready again that were given up until `now`, at most `limit`, as if they had not been tried; says how many.
+    /// The recordings that were marked failed by that stand again where they stood before.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn requeue_dead(&self, now: DateTime<Utc>, limit: u32) -> Result<u64> {
+        let mut transaction = self.begin().await?;
+        let rows = transaction.statement(REQUEUE_DEAD).bind(now).bind(limit).all().await?;
+        let ids = rows.iter().map(|row| row.get("job_id")).collect::<Result<Vec<i64>>>()?;
+        transaction.clear_failures_of(&ids, now).await?;
+        transaction.commit().await?;
+        Ok(ids.len() as u64)
+    }
+
     /// Jobs that were given up, oldest first.
     ///
     /// # Errors
@@ -342,7 +302,8 @@ fn columns(fences: &[Fence]) -> (Vec<i64>, Vec<i64>) {
     fences.iter().map(|fence| (fence.job_id, fence.token)).unzip()
 }
 
-fn read_job(row: &Row) -> Result<Job> {
+/// Without the rows that it is about.
+pub(super) fn read_job(row: &Row) -> Result<Job> {
     Ok(Job {
         fence: Fence { job_id: row.get("job_id")?, token: row.get("fence")? },
         kind: JobKind::from_name(&row.get::<String>("kind")?)?,
@@ -350,5 +311,7 @@ fn read_job(row: &Row) -> Result<Job> {
         lane: row.get("lane")?,
         attempt: row.get("attempts")?,
         enqueued_at: row.get("enqueued_at")?,
+        recording: None,
+        model: None,
     })
 }

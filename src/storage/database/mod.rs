@@ -1,6 +1,7 @@
 //! Rows, in a SQLite file (one writer and a pool of readers, write-ahead mode) or in PostgreSQL.
 //!
-//! A subject a file; each has its statements and runs them on [`Database`] or in a [`Transaction`]. What is committed is
+//! A subject a file; each has its statements and runs them on [`Database`] or in a [`Transaction`]. The steps of a recording
+//! are in `steps`, which does them on SQLite and on PostgreSQL in different ways. What is committed is
 //! on disk, but for steps that the queue does again.
 //!
 //! PostgreSQL runs the transactions of all processes at once, each statement on what is committed when it begins (READ
@@ -16,6 +17,7 @@ mod patients;
 mod recordings;
 mod sessions;
 mod statement;
+mod steps;
 mod test_events;
 
 pub use accounts::{Account, NewAccount};
@@ -25,8 +27,9 @@ pub use jobs::{DeadJob, Fence, Job, JobKind, Outcome, QueueDepth};
 pub use models::{ModelRow, NewModel, TrainingRecording};
 pub use open::{Migrated, PostgresOptions};
 pub use patients::{CareProvider, Patient, PatientLink};
-pub use recordings::{Acceptance, AfterConversion, AxisRange, Conversion, NewRecording, RecordingRow, TrainingRule};
+pub use recordings::{AxisRange, RecordingRow};
 pub use sessions::{Refreshed, SessionRow};
+pub use steps::{Acceptance, AfterConversion, Conversion, NewRecording, TrainingRule};
 pub use test_events::{TestEvent, TestEventFilter, TestResult, TestType};
 
 use chrono::{DateTime, Utc};

@@ -1,12 +1,11 @@
 //! Models: what they are trained from, and which one is a patient's newest.
 
-use super::jobs::Fence;
 use super::recordings::{read_digest, read_vector};
+use super::statement::Row;
 use super::{Database, DatabaseError, Result, statements};
 use crate::domain::ids::{ModelVersion, Movement, PatientId, TestEventId};
 use crate::domain::object_key::ObjectKey;
 use crate::storage::objects::Digest;
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 /// A model whose artifact is durable.
@@ -33,7 +32,7 @@ pub struct NewModel {
 }
 
 /// A model as the scorer needs it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelRow {
     /// Its version.
     pub version: ModelVersion,
@@ -60,19 +59,6 @@ statements! {
     TRAINING_RECORDINGS = shared(
         "SELECT test_event_id, clinic_score, feature_set, vector FROM recordings JOIN features USING (test_event_id)
          WHERE patient_id = $1 AND movement = $2 AND training_ordinal BETWEEN $3 AND $4 ORDER BY training_ordinal",
-    );
-    ADD_MODEL = shared(
-        "INSERT INTO models (model_version, patient_id, movement, training_recordings, artifact_key, artifact_digest,
-                             feature_set, leave_one_out_error, card, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-    );
-    END_WAIT = shared(
-        "UPDATE recordings SET status = 'converted', updated_at = $1
-         WHERE patient_id = $2 AND movement = $3 AND status = 'awaiting_model'",
-    );
-    NEWEST_MODEL = shared(
-        "SELECT model_version, artifact_key, artifact_digest FROM models WHERE patient_id = $1 AND movement = $2
-         ORDER BY training_recordings DESC LIMIT 1",
     );
 }
 
@@ -101,51 +87,13 @@ impl Database {
             })
             .collect()
     }
+}
 
-    /// Ends a training: the model's row, and a score job for everything that waited for it.
-    ///
-    /// # Errors
-    /// [`DatabaseError::Fenced`] when the lease is over; then nothing was written.
-    pub async fn finish_training(&self, fence: Fence, model: &NewModel, now: DateTime<Utc>) -> Result<u64> {
-        let mut transaction = self.begin_redoable().await?;
-        transaction.finish(fence).await?;
-        // Conversions of this patient and movement that saw no model are committed, or will see it.
-        transaction.lock_training_count(&model.patient, &model.movement).await?;
-        transaction
-            .statement(ADD_MODEL)
-            .bind(model.version.as_str())
-            .bind(model.patient.as_str())
-            .bind(model.movement.as_str())
-            .bind(model.training_recordings)
-            .bind(model.artifact_key.as_str())
-            .bind(&model.artifact_digest.0)
-            .bind(&model.feature_set)
-            .bind(model.leave_one_out_error)
-            .bind(&model.card)
-            .bind(now)
-            .execute()
-            .await?;
-        transaction.enqueue_waiting(&model.patient, &model.movement, now).await?;
-        let end = transaction.statement(END_WAIT).bind(now).bind(model.patient.as_str());
-        let waited = end.bind(model.movement.as_str()).execute().await?;
-        transaction.commit().await?;
-        Ok(waited)
-    }
-
-    /// A patient's newest model for a movement.
-    ///
-    /// # Errors
-    /// When the database cannot tell.
-    pub async fn newest_model(&self, patient: &PatientId, movement: &Movement) -> Result<Option<ModelRow>> {
-        let row = self.read(NEWEST_MODEL).bind(patient.as_str()).bind(movement.as_str()).optional().await?;
-        row.map(|row| {
-            Ok(ModelRow {
-                version: ModelVersion::new(row.get::<String>("model_version")?)
-                    .map_err(|_| DatabaseError::Corrupt("model version"))?,
-                artifact_key: ObjectKey::from_row(row.get("artifact_key")?),
-                artifact_digest: read_digest(row.get("artifact_digest")?)?,
-            })
-        })
-        .transpose()
-    }
+pub(super) fn read_model(row: &Row) -> Result<ModelRow> {
+    Ok(ModelRow {
+        version: ModelVersion::new(row.get::<String>("model_version")?)
+            .map_err(|_| DatabaseError::Corrupt("model version"))?,
+        artifact_key: ObjectKey::from_row(row.get("artifact_key")?),
+        artifact_digest: read_digest(row.get("artifact_digest")?)?,
+    })
 }

@@ -22,14 +22,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) struct Sql {
     /// Its name in the source.
     pub(super) name: &'static str,
-    /// For SQLite.
+    /// For SQLite; empty where it never runs there.
     pub(super) sqlite: &'static str,
-    /// For PostgreSQL.
+    /// For PostgreSQL; empty where it never runs there.
     pub(super) postgres: &'static str,
 }
 
 /// The statements of a file: `NAME = shared("…");` where the dialects agree, `NAME = each("…", "…");` where SQLite's and
-/// PostgreSQL's stand side by side. All of them are in `STATEMENTS`.
+/// PostgreSQL's stand side by side, `only_sqlite` and `only_postgres` for what never runs on the other. All of them are in
+/// `STATEMENTS`.
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $form:ident($($text:expr),+ $(,)?);)+) => {
         $($(#[$doc])* const $name: $crate::storage::database::statement::Sql =
@@ -52,6 +53,16 @@ impl Sql {
     pub(super) const fn each(name: &'static str, sqlite: &'static str, postgres: &'static str) -> Self {
         Self { name, sqlite, postgres }
     }
+
+    /// For [`statements!`]: a text for SQLite.
+    pub(super) const fn only_sqlite(name: &'static str, sqlite: &'static str) -> Self {
+        Self { name, sqlite, postgres: "" }
+    }
+
+    /// For [`statements!`]: a text for PostgreSQL.
+    pub(super) const fn only_postgres(name: &'static str, postgres: &'static str) -> Self {
+        Self { name, sqlite: "", postgres }
+    }
 }
 
 /// Where a statement runs.
@@ -67,6 +78,17 @@ pub(super) enum Place<'c> {
     PostgresPool(&'c PgPool),
     /// In a transaction of PostgreSQL.
     Postgres(&'c mut PgConnection),
+}
+
+#[cfg(test)]
+impl Place<'_> {
+    /// The text that runs here.
+    fn text_of(&self, sql: &Sql) -> &'static str {
+        match self {
+            Self::SqliteReader(_) | Self::SqliteWriter(..) | Self::Sqlite(_) => sql.sqlite,
+            Self::PostgresPool(_) | Self::Postgres(_) => sql.postgres,
+        }
+    }
 }
 
 /// A statement and its parameters.
@@ -157,7 +179,7 @@ impl<'c> Statement<'c> {
 
     fn counted(mut self) -> Result<Self> {
         #[cfg(test)]
-        super::tests::plans::executed(&self.sql, &self.types);
+        super::tests::plans::executed(&self.sql, self.place.text_of(&self.sql), &self.types);
         tracing::trace!(statement = self.sql.name);
         self.count.fetch_add(1, Ordering::Relaxed);
         match self.problem.take() {

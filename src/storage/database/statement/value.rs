@@ -16,6 +16,8 @@ pub(in super::super) enum Value<'a> {
     Integer(Option<i64>),
     /// A number.
     Real(Option<f64>),
+    /// Yes or no.
+    Flag(Option<bool>),
     /// Bytes.
     Bytes(Option<&'a [u8]>),
     /// A time.
@@ -48,6 +50,7 @@ values! {
     Integer(i32) as |value| value.into();
     Integer(u32) as |value| value.into();
     Real(f64) as |value| value;
+    Flag(bool) as |value| value;
     Bytes(&'a [u8]) as |value| value;
     Time(DateTime<Utc>) as |value| value;
     Id(Uuid) as |value| value;
@@ -83,6 +86,7 @@ impl Value<'_> {
             Self::Text(value) => arguments.add(value.map(str::to_owned)),
             Self::Integer(value) => arguments.add(value),
             Self::Real(value) => arguments.add(value),
+            Self::Flag(value) => arguments.add(value),
             Self::Bytes(value) => arguments.add(value.map(<[u8]>::to_vec)),
             Self::Time(value) => arguments.add(value.map(|time| time.timestamp_micros())),
             Self::Id(value) => arguments.add(value.map(|id| id.as_hyphenated().to_string())),
@@ -95,6 +99,7 @@ impl Value<'_> {
             Self::Text(value) => arguments.add(value.map(without_nul)),
             Self::Integer(value) => arguments.add(value),
             Self::Real(value) => arguments.add(value),
+            Self::Flag(value) => arguments.add(value),
             Self::Bytes(value) => arguments.add(value),
             Self::Time(value) => arguments.add(value.map(|time| time.max(earliest()))),
             Self::Id(value) => arguments.add(value),
@@ -109,6 +114,7 @@ impl Value<'_> {
             Self::Text(_) => "text",
             Self::Integer(_) => "bigint",
             Self::Real(_) => "double precision",
+            Self::Flag(_) => "boolean",
             Self::Bytes(_) => "bytea",
             Self::Time(_) => "timestamptz",
             Self::Id(_) => "uuid",

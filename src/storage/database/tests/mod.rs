@@ -3,6 +3,7 @@
 mod contract;
 pub(super) mod plans;
 mod processes;
+mod round_trips;
 
 use super::*;
 use crate::domain::ids::{ModelVersion, Movement, PatientId, TestEventId};

@@ -4,13 +4,13 @@
 //! types of their parameters, and asks for the plan of each that is made without knowing the parameters.
 
 use super::*;
-use crate::storage::database::{accounts, jobs, models, patients, recordings, sessions, test_events};
+use crate::storage::database::{accounts, jobs, models, patients, recordings, sessions, steps, test_events};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 9] = [
+const REGISTRY: [&[Sql]; 11] = [
     STATEMENTS,
     accounts::STATEMENTS,
     hints::STATEMENTS,
@@ -19,10 +19,12 @@ const REGISTRY: [&[Sql]; 9] = [
     patients::STATEMENTS,
     recordings::STATEMENTS,
     sessions::STATEMENTS,
+    steps::postgres::STATEMENTS,
+    steps::sqlite::STATEMENTS,
     test_events::STATEMENTS,
 ];
 /// Tables whose size has no bound.
-const GROWING: [&str; 16] = [
+pub(super) const GROWING: [&str; 16] = [
     "accounts",
     "axis_ranges",
     "care_providers",
@@ -41,24 +43,24 @@ const GROWING: [&str; 16] = [
     "used_refresh_tokens",
 ];
 
-/// The types of the parameters of each statement that ran in this process.
+/// The types of the parameters of each text that ran in this process.
 static EXECUTED: Mutex<BTreeMap<&'static str, Vec<&'static str>>> = Mutex::new(BTreeMap::new());
 
 /// A statement is about to run.
-pub(in crate::storage::database) fn executed(sql: &Sql, types: &[&'static str]) {
+pub(in crate::storage::database) fn executed(sql: &Sql, text: &'static str, types: &[&'static str]) {
     let known = REGISTRY.iter().copied().flatten().any(|known| known.name == sql.name && known.sqlite == sql.sqlite);
     assert!(known, "{} is not in the registry of statements", sql.name);
-    EXECUTED.lock().unwrap_or_else(PoisonError::into_inner).insert(sql.name, types.to_vec());
+    assert!(!text.is_empty(), "{} is not for this database", sql.name);
+    EXECUTED.lock().unwrap_or_else(PoisonError::into_inner).insert(text, types.to_vec());
 }
 
-/// Every statement with the types of its parameters, once the contract has run all of them.
-async fn all_of_them() -> Vec<(Sql, Vec<&'static str>)> {
-    contract::run_everything().await;
+/// Every text for a database with its statement's name and the types of its parameters, once the contract has run there.
+fn all_of_them(text: fn(&Sql) -> &'static str) -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
     let executed = EXECUTED.lock().unwrap().clone();
-    let all = REGISTRY.iter().copied().flatten();
-    let missing: Vec<_> = all.clone().map(|sql| sql.name).filter(|name| !executed.contains_key(name)).collect();
+    let all = REGISTRY.iter().copied().flatten().filter(|sql| !text(sql).is_empty());
+    let missing: Vec<_> = all.clone().filter(|sql| !executed.contains_key(text(sql))).map(|sql| sql.name).collect();
     assert!(missing.is_empty(), "the contract never runs {missing:?}");
-    all.map(|sql| (*sql, executed[sql.name].clone())).collect()
+    all.map(|sql| (sql.name, text(sql), executed[text(sql)].clone())).collect()
 }
 
 #[test]
@@ -75,14 +77,15 @@ async fn no_statement_scans_a_table_that_grows_in_sqlite() {
     let here = Here::sqlite().await;
     let pool = here.sqlite_pool().await;
     let mut problems = Vec::new();
-    for (sql, _) in all_of_them().await {
-        let plan = format!("EXPLAIN QUERY PLAN {}", sql.sqlite);
+    contract::run_everything(Here::sqlite).await;
+    for (name, text, _) in all_of_them(|sql| sql.sqlite) {
+        let plan = format!("EXPLAIN QUERY PLAN {text}");
         let rows: Vec<(i64, i64, i64, String)> =
             sqlx::query_as(sqlx::AssertSqlSafe(plan)).fetch_all(&pool).await.unwrap();
         for (.., step) in rows {
             let scanned = step.strip_prefix("SCAN ").and_then(|rest| rest.split(' ').next()).unwrap_or_default();
             if GROWING.contains(&scanned) {
-                problems.push(format!("{}: {step}", sql.name));
+                problems.push(format!("{name}: {step}"));
             }
         }
     }
@@ -92,22 +95,21 @@ async fn no_statement_scans_a_table_that_grows_in_sqlite() {
 #[tokio::test]
 async fn no_statement_scans_a_table_that_grows_in_postgres() {
     let here = Here::postgres().await;
-    let all = all_of_them().await;
+    contract::run_everything(Here::postgres).await;
     let postgres = here.server.as_ref().unwrap();
     postgres.psql(FILL);
     let mut problems = Vec::new();
-    for (sql, types) in all {
+    for (name, text, types) in all_of_them(|sql| sql.postgres) {
         let signature = if types.is_empty() { String::new() } else { format!("({})", types.join(", ")) };
         let nulls =
             if types.is_empty() { String::new() } else { format!("({})", vec!["NULL"; types.len()].join(", ")) };
         let plan = postgres.psql(&format!(
             "SET plan_cache_mode = force_generic_plan;
-             PREPARE s{signature} AS {};
-             EXPLAIN (FORMAT JSON) EXECUTE s{nulls}",
-            sql.postgres
+             PREPARE s{signature} AS {text};
+             EXPLAIN (FORMAT JSON) EXECUTE s{nulls}"
         ));
-        let plan: Value = serde_json::from_str(&plan).unwrap_or_else(|_| panic!("{}: {plan}", sql.name));
-        check(sql.name, &plan[0]["Plan"], &mut problems);
+        let plan: Value = serde_json::from_str(&plan).unwrap_or_else(|_| panic!("{name}: {plan}"));
+        check(name, &plan[0]["Plan"], &mut problems);
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
@@ -127,7 +129,7 @@ fn check(name: &str, node: &Value, problems: &mut Vec<String>) {
 }
 
 /// Some thousand rows in every table that grows, spread as in a clinic, and statistics of them.
-const FILL: &str = "
+pub(super) const FILL: &str = "
     INSERT INTO patients SELECT 'fill-' || n, NULL, 'F' || n, 'L' || n, NULL, now() FROM generate_series(1, 4000) n;
     INSERT INTO care_providers SELECT 'fill-' || n, NULL, now() FROM generate_series(1, 4000) n;
     INSERT INTO patient_care_providers SELECT 'fill-' || 1 + n % 400, 'fill-' || n, now() FROM generate_series(1, 4000) n;
@@ -140,7 +142,7 @@ const FILL: &str = "
         FROM generate_series(1, 4000) n;
     INSERT INTO test_events SELECT gen_random_uuid(), 'fill-' || 1 + n % 4000, 'sit-to-stand', NULL, NULL, NULL,
         now() - n * interval '1 minute', NULL, now() FROM generate_series(1, 12000) n;
-    INSERT INTO recordings SELECT test_event_id, patient_id, test_type, 'fill-1', '', 'raw', 1, 2026, 1, 31,
+    INSERT INTO recordings SELECT test_event_id, patient_id, test_type, 'fill-1', sha256(''), 'raw', 1, 2026, 1, 31,
         CASE WHEN n % 2 = 0 THEN 50.0 END, CASE WHEN n % 2 = 0 THEN n END,
         CASE WHEN n % 2 = 0 THEN 'training' WHEN n % 5 = 0 THEN 'awaiting_model' ELSE 'scored' END, 1, 100.0,
         NULL, NULL, now(), now() FROM (SELECT *, row_number() OVER () AS n FROM test_events) events
@@ -152,7 +154,7 @@ const FILL: &str = "
     INSERT INTO scores SELECT test_event_id, 50, NULL, NULL, 'v', 'local', now() FROM recordings WHERE status = 'scored'
         ON CONFLICT DO NOTHING;
     INSERT INTO training_counts SELECT 'fill-' || n, 'sit-to-stand', 10 FROM generate_series(1, 4000) n;
-    INSERT INTO models SELECT 'fill-' || n, 'fill-' || n, 'sit-to-stand', 10, 'key', '', 'set-1', 1, '{}', now()
+    INSERT INTO models SELECT 'fill-' || n, 'fill-' || n, 'sit-to-stand', 10, 'key', sha256(''), 'set-1', 1, '{}', now()
         FROM generate_series(1, 4000) n;
     INSERT INTO jobs (kind, subject, lane, position, state, due_at, enqueued_at)
         SELECT kind, test_event_id, 'fill-' || n % 400, n / 400,

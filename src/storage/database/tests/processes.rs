@@ -1,6 +1,7 @@
 //! Several processes on one PostgreSQL database: each has a [`Database`] of its own.
 
 use super::*;
+use crate::domain::score::Failure;
 
 /// Several handles on one fresh database.
 async fn processes<const N: usize>() -> ([Database; N], Here) {
@@ -185,11 +186,12 @@ async fn a_statement_that_waits_too_long_and_a_killed_connection_are_not_availab
     let server = here.server.as_ref().unwrap();
     let options = PostgresOptions { statement_timeout: Duration::from_millis(300), ..options(server) };
     let hurried = Database::open_postgres(&options).await.unwrap();
-    let held = here.database.begin().await.unwrap();
-    let mut held = held;
-    held.lock_training_count(&PatientId::new("p-1").unwrap(), &Movement::new("m").unwrap()).await.unwrap();
+    here.database.accept_recording(&new(1, "p-1", None), now()).await.unwrap();
+    let failure = Failure { code: "broken".into(), message: "cannot be read".into() };
+    let mut held = here.database.begin().await.unwrap();
+    held.mark_failed(id(1), &failure, now()).await.unwrap();
     let mut waiting = hurried.begin().await.unwrap();
-    let waited = waiting.lock_training_count(&PatientId::new("p-1").unwrap(), &Movement::new("m").unwrap()).await;
+    let waited = waiting.mark_failed(id(1), &failure, now()).await;
     assert!(matches!(waited, Err(DatabaseError::Unavailable(_))), "{waited:?}");
     drop((held, waiting));
 
