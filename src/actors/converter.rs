@@ -87,12 +87,13 @@ impl ConverterDeps {
         parquet?;
         let conversion = numbers??;
         let now = self.clock.now();
-        match self.database.finish_conversion(job.fence, row.id, &conversion, self.rule, now).await? {
+        let after = self.database.finish_conversion(job.fence, row.id, &conversion, self.rule, now).await?;
+        match after {
             AfterConversion::TrainingQueued => self.ledger.wake(JobKind::Train),
             AfterConversion::ScoreQueued => self.ledger.wake(JobKind::Score),
             AfterConversion::Counted | AfterConversion::AwaitsModel => {}
         }
-        self.updates.publish(row.id);
+        self.updates.publish(row.id, after != AfterConversion::ScoreQueued);
         Ok(())
     }
 

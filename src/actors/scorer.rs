@@ -106,7 +106,7 @@ impl Desk {
             backend: self.deps.backend.name(),
         };
         self.deps.database.finish_scoring(job.fence, recording.id, &score, self.deps.clock.now()).await?;
-        self.deps.updates.publish(recording.id);
+        self.deps.updates.publish(recording.id, true);
         Ok(())
     }
 

@@ -103,6 +103,7 @@ impl Topology {
             ledger: ledger.clone(),
             updates: updates.clone(),
             entropy: entropy.clone(),
+            runtime: tokio::runtime::Handle::current(),
         };
         let wire_supervisor = database
             .is_shared()

@@ -117,7 +117,7 @@ impl TrainerDeps {
         let queued = self.database.finish_training(job.fence, &model, self.clock.now()).await?;
         tracing::info!(model = %model.version, recordings = count, queued, "a model was trained");
         self.ledger.wake(JobKind::Score);
-        self.updates.publish(job.subject);
+        self.updates.publish(job.subject, true);
         Ok(())
     }
 }

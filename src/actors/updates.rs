@@ -6,10 +6,19 @@ use crate::domain::ids::TestEventId;
 use crate::storage::database::Hint;
 use tokio::sync::broadcast;
 
+/// A hint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Update {
+    /// Whose row changed.
+    pub id: TestEventId,
+    /// Whether the recording may be settled by that.
+    pub settled: bool,
+}
+
 /// The channel. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Updates {
-    here: broadcast::Sender<TestEventId>,
+    here: broadcast::Sender<Update>,
     elsewhere: Option<Outbox>,
 }
 
@@ -22,22 +31,22 @@ impl Updates {
     }
 
     /// The recording's row was changed by this process.
-    pub fn publish(&self, id: TestEventId) {
-        self.heard(id);
+    pub fn publish(&self, id: TestEventId, settled: bool) {
+        // Nobody listening is no error.
+        let _ = self.here.send(Update { id, settled });
         if let Some(outbox) = &self.elsewhere {
             outbox.tell(Hint::Recording(id));
         }
     }
 
-    /// The recording's row changed.
+    /// The recording's row was changed by another process.
     pub(super) fn heard(&self, id: TestEventId) {
-        // Nobody listening is no error.
-        let _ = self.here.send(id);
+        let _ = self.here.send(Update { id, settled: true });
     }
 
     /// Hears of every change from now on.
     #[must_use]
-    pub fn subscribe(&self) -> broadcast::Receiver<TestEventId> {
+    pub fn subscribe(&self) -> broadcast::Receiver<Update> {
         self.here.subscribe()
     }
 }

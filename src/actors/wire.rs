@@ -54,6 +54,8 @@ pub struct WireDeps {
     pub updates: Updates,
     /// Jitter of pauses.
     pub entropy: Entropy,
+    /// The program's own.
+    pub runtime: tokio::runtime::Handle,
 }
 
 /// The actor.
@@ -127,10 +129,12 @@ impl WireDeps {
             }
             let mut seen = std::collections::HashSet::new();
             hints.retain(|hint| seen.insert(*hint));
-            if let Err(error) = self.database.notify(&hints).await {
+            // On the program's own runtime: this actor's may end in the middle of it.
+            let (database, gathered) = (self.database.clone(), std::mem::take(&mut hints));
+            let sent = self.runtime.spawn(async move { database.notify(&gathered).await }).await;
+            if let Ok(Err(error)) = sent {
                 tracing::warn!(error = &error as &dyn std::error::Error, "other processes were not told");
             }
-            hints.clear();
         }
     }
 }

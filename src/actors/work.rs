@@ -294,7 +294,7 @@ impl Ledger {
                 return;
             }
         }
-        self.0.updates.publish(job.subject);
+        self.0.updates.publish(job.subject, true);
         self.release(&job);
     }
 

@@ -8,9 +8,10 @@ use crate::domain::bucket_event::RawKey;
 use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::{Recording, parse};
 use crate::domain::score::RecordingState;
-use crate::storage::database::{Acceptance, DatabaseError, JobKind, NewRecording};
+use crate::storage::database::{Acceptance, Claim, DatabaseError, JobKind, NewRecording};
 use crate::storage::objects::{ObjectError, Staged};
 use actix::Message;
+use chrono::{DateTime, Utc};
 use std::sync::Arc;
 
 /// A body that has arrived.
@@ -66,10 +67,12 @@ impl IngestDeps {
         let training = recording.clinic_score().is_some();
         let raw_key = ObjectKey::raw(patient, recording.movement(), recording.day(), training, id);
         let new = describe(&recording, raw_key, staged.digest(), staged.len());
-        let acceptance = match self.database.recording(id).await? {
-            Some(known) if known.patient == new.patient && known.digest == new.digest => Acceptance::Replayed,
-            Some(_) => Acceptance::Conflicting,
-            None => self.accept(&staged, recording, &new).await?,
+        let now = self.clock.now();
+        let acceptance = match self.database.claim(id).await? {
+            Some(claim) if claim.patient != new.patient => Acceptance::Conflicting,
+            Some(Claim { digest: Some(digest), .. }) if digest == new.digest => Acceptance::Replayed,
+            Some(Claim { digest: Some(_), .. }) => Acceptance::Conflicting,
+            Some(Claim { digest: None, .. }) | None => self.accept(&staged, recording, &new, now).await?,
         };
         if acceptance == Acceptance::Conflicting {
             return Err(ServiceError::Conflict {
@@ -77,8 +80,13 @@ impl IngestDeps {
                 detail: "there is a test event with this testID and other content".into(),
             });
         }
-        let state = self.database.recording_state(id).await?.ok_or(ServiceError::NotFound("recording"))?;
-        Ok(Arrived { state, replayed: acceptance == Acceptance::Replayed })
+        let replayed = acceptance == Acceptance::Replayed;
+        let state = if replayed {
+            self.database.recording_state(id).await?.ok_or(ServiceError::NotFound("recording"))?
+        } else {
+            RecordingState::received(id, new.patient, new.movement, new.samples, now)
+        };
+        Ok(Arrived { state, replayed })
     }
 
     /// A body whose id has no recording yet.
@@ -87,11 +95,8 @@ impl IngestDeps {
         staged: &Staged,
         recording: Arc<Recording>,
         new: &NewRecording,
+        now: DateTime<Utc>,
     ) -> Result<Acceptance, ServiceError> {
-        let owner = self.database.test_event_owner(new.id).await?;
-        if owner.is_some_and(|owner| owner != new.patient) {
-            return Ok(Acceptance::Conflicting);
-        }
         let kept = self.keep(staged, new).await?;
         if let Kept::Other = kept {
             // What is durable is never replaced: it came first, and becomes the recording.
@@ -102,7 +107,7 @@ impl IngestDeps {
         }
         // Before the rows: the converter may ask for it as soon as they are there.
         self.handover.put(recording);
-        let accepted = self.database.accept_recording(new, self.clock.now()).await;
+        let accepted = self.database.accept_recording(new, now).await;
         if !matches!(accepted, Ok(Acceptance::Accepted)) {
             let _ = self.handover.take(new.id);
         }
@@ -113,7 +118,7 @@ impl IngestDeps {
         match (acceptance, kept) {
             (Acceptance::Accepted, _) => {
                 self.ledger.wake(JobKind::Convert);
-                self.updates.publish(new.id);
+                self.updates.publish(new.id, false);
             }
             // The id is taken, under another key or by another's event: no row will ever name this object.
             (Acceptance::Conflicting, Kept::Made) => self.objects.delete(&new.raw_key).await?,

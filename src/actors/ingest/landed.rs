@@ -83,7 +83,7 @@ impl IngestDeps {
         }
         match acceptance? {
             Acceptance::Accepted => {
-                self.updates.publish(id);
+                self.updates.publish(id, failure.is_some());
                 if failure.is_some() {
                     return Ok(Landing::Failed);
                 }

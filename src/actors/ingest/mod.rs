@@ -9,7 +9,7 @@ pub use landed::{Landed, Landing};
 use super::ServiceError;
 use super::compute::Compute;
 use super::handover::Handover;
-use super::updates::Updates;
+use super::updates::{Update, Updates};
 use super::work::Ledger;
 use crate::domain::clock::SharedClock;
 use crate::domain::ids::TestEventId;
@@ -24,6 +24,10 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::sync::broadcast::Receiver;
+
+/// Longest time without a hint before the row is looked at.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// What the actor works with.
 #[derive(Debug, Clone)]
@@ -131,25 +135,27 @@ impl Drop for Turn {
     }
 }
 
-/// Waits until a recording is settled, or the time is over; then where it stands.
+/// Waits until a recording is settled, or the time is over; then where it stands. The subscription is older than the
+/// recording, so that no hint was missed.
 ///
 /// # Errors
 /// When the database cannot tell.
 pub async fn await_settled(
     database: &Database,
-    updates: &Updates,
+    mut changes: Receiver<Update>,
     id: TestEventId,
     limit: Duration,
 ) -> Result<Option<RecordingState>, DatabaseError> {
-    let mut changes = updates.subscribe();
     let settled = async {
         loop {
+            // A hint that was lost by lagging counts as a hint, and so does a long silence: another process's may be lost.
+            let of_another = |update: &Update| update.id != id || !update.settled;
+            let hinted = async { while matches!(changes.recv().await, Ok(update) if of_another(&update)) {} };
+            let _ = tokio::time::timeout(SILENCE, hinted).await;
             let state = database.recording_state(id).await?;
             if state.as_ref().is_none_or(|state| state.status.is_settled()) {
                 return Ok(state);
             }
-            // A hint that was lost by lagging counts as a hint.
-            while matches!(changes.recv().await, Ok(changed) if changed != id) {}
         }
     };
     match tokio::time::timeout(limit, settled).await {

@@ -30,7 +30,7 @@ pub use patients::{CareProvider, Patient, PatientLink};
 pub use recordings::{AxisRange, RecordingRow};
 pub use sessions::{Refreshed, SessionRow};
 pub use steps::{Acceptance, AfterConversion, Conversion, NewRecording, TrainingRule};
-pub use test_events::{TestEvent, TestEventFilter, TestResult, TestType};
+pub use test_events::{Claim, TestEvent, TestEventFilter, TestResult, TestType};
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgPool;

@@ -1,9 +1,11 @@
 //! Test events and the types of tests there are.
 
 use super::patients::read_patient_id;
+use super::recordings::read_digest;
 use super::statement::Row;
 use super::{Database, DatabaseError, Result, statements};
 use crate::domain::ids::{Movement, PatientId, TestEventId};
+use crate::storage::objects::Digest;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
@@ -26,6 +28,15 @@ pub struct TestEvent {
     pub start_time: Option<DateTime<Utc>>,
     /// When it ended.
     pub end_time: Option<DateTime<Utc>>,
+}
+
+/// Who has a test event's id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claim {
+    /// Whose event it is.
+    pub patient: PatientId,
+    /// Digest of its recording, where there is one.
+    pub digest: Option<Digest>,
 }
 
 /// What a client reports of a test event.
@@ -88,7 +99,10 @@ statements! {
         "SELECT test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time
          FROM test_events WHERE test_event_id = $1 AND patient_id = $2",
     );
-    TEST_EVENT_OWNER = shared("SELECT patient_id FROM test_events WHERE test_event_id = $1");
+    CLAIM = shared(
+        "SELECT test_events.patient_id, digest FROM test_events LEFT JOIN recordings USING (test_event_id)
+         WHERE test_event_id = $1",
+    );
     LATEST_TEST_EVENTS = shared(
         "SELECT test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time
          FROM test_events
@@ -142,13 +156,17 @@ impl Database {
         row.as_ref().map(read_event).transpose()
     }
 
-    /// Whose the test event with that id is, where there is one.
+    /// Who has a test event's id, and with which recording.
     ///
     /// # Errors
     /// When the database cannot tell.
-    pub async fn test_event_owner(&self, id: TestEventId) -> Result<Option<PatientId>> {
-        let row = self.read(TEST_EVENT_OWNER).bind(Uuid::from(id)).optional().await?;
-        row.as_ref().map(read_patient_id).transpose()
+    pub async fn claim(&self, id: TestEventId) -> Result<Option<Claim>> {
+        let row = self.read(CLAIM).bind(Uuid::from(id)).optional().await?;
+        row.map(|row| {
+            let digest: Option<Vec<u8>> = row.get("digest")?;
+            Ok(Claim { patient: read_patient_id(&row)?, digest: digest.map(read_digest).transpose()? })
+        })
+        .transpose()
     }
 
     /// The patient's test events, ordered by when they began.

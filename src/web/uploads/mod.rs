@@ -36,12 +36,13 @@ async fn upload(
 ) -> Result<HttpResponse, Problem> {
     let staged = body::receive(&request, payload.into_inner(), &caller, &services).await?;
     let wait = preferred_wait(&request);
+    let changes = services.updates.subscribe();
     let arrived = services.ingest.ask(Arrival { caller, staged }).await.map_err(ServiceError::from)??;
     let Arrived { mut state, replayed } = arrived;
     let mut settled = state.status.is_settled();
     if let Some(limit) = wait.filter(|_| !settled) {
         let id = state.test_event_id;
-        if let Ok(Some(later)) = await_settled(&services.database, &services.updates, id, limit).await {
+        if let Ok(Some(later)) = await_settled(&services.database, changes, id, limit).await {
             state = later;
             settled = state.status.is_settled();
         }

@@ -15,12 +15,13 @@ pub(super) async fn a_recording_is_accepted_once(database: &Database) {
 }
 
 pub(super) async fn a_recording_that_landed_makes_its_patient_and_keeps_its_failure(database: &Database) {
-    assert_eq!(database.test_event_owner(id(1)).await.unwrap(), None);
+    assert_eq!(database.claim(id(1)).await.unwrap(), None);
     let landed = new(1, "stranger", None);
     assert_eq!(database.accept_landed(&landed, None, now()).await.unwrap(), Acceptance::Accepted);
     assert_eq!(database.accept_landed(&landed, None, now()).await.unwrap(), Acceptance::Replayed);
     assert_eq!(database.accept_recording(&landed, now()).await.unwrap(), Acceptance::Replayed);
-    assert_eq!(database.test_event_owner(id(1)).await.unwrap(), Some(landed.patient.clone()));
+    let claim = Claim { patient: landed.patient.clone(), digest: Some(landed.digest) };
+    assert_eq!(database.claim(id(1)).await.unwrap(), Some(claim));
     assert_eq!(lease(database, JobKind::Convert, 10).await.len(), 1);
 
     let failure = Failure { code: "no_samples".into(), message: "there are no samples".into() };
