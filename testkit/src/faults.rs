@@ -5,7 +5,7 @@ use std::fmt;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -18,10 +18,11 @@ const HEAD: usize = 64 << 10;
 const SLOW_DOWN: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>SlowDown</Code>\
     <Message>Please reduce your request rate.</Message><RequestId>1</RequestId></Error>";
 
-/// Tells the request lines that a fault is for, such as `POST /b/k?uploadId=1 HTTP/1.1`.
+/// Tells what a fault is for: a request's first line, such as `POST /b/k?uploadId=1 HTTP/1.1`; of other than HTTP the bytes
+/// that came together, as text.
 pub type Which = Arc<dyn Fn(&str) -> bool + Send + Sync>;
 
-/// What the proxy does. From [`Mode::Status`] on it must be HTTP that passes.
+/// What the proxy does. From [`Mode::Status`] to [`Mode::ShortenBody`] it must be HTTP that passes.
 #[derive(Clone)]
 pub enum Mode {
     /// Nothing.
@@ -36,21 +37,33 @@ pub enum Mode {
     Status(u16),
     /// Answers every request itself, as S3 does when it is asked too often.
     SlowDown,
-    /// Passes such a request on, and ends the connection instead of passing the answer back.
-    LoseAnswer(Which),
     /// Passes the answer's head on and half of its body, and ends the connection.
     TruncateBody,
     /// As [`Mode::TruncateBody`], with a head that says that half is all.
     ShortenBody,
+    /// Passes such a request on, and ends the connection instead of passing the answer back.
+    LoseAnswer(Which),
+    /// Ends the connection instead of passing such a request on.
+    LoseRequest(Which),
 }
 
 impl Mode {
     /// Loses the answers to requests whose line holds all of these.
     #[must_use]
     pub fn lose_answers_to(parts: &[&str]) -> Self {
-        let parts: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
-        Self::LoseAnswer(Arc::new(move |line| parts.iter().all(|part| line.contains(part))))
+        Self::LoseAnswer(holds(parts))
     }
+
+    /// Loses requests whose line holds all of these.
+    #[must_use]
+    pub fn lose_requests(parts: &[&str]) -> Self {
+        Self::LoseRequest(holds(parts))
+    }
+}
+
+fn holds(parts: &[&str]) -> Which {
+    let parts: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
+    Arc::new(move |line| parts.iter().all(|part| line.contains(part)))
 }
 
 impl fmt::Debug for Mode {
@@ -63,6 +76,7 @@ impl fmt::Debug for Mode {
             Self::Status(status) => write!(f, "Status({status})"),
             Self::SlowDown => f.write_str("SlowDown"),
             Self::LoseAnswer(_) => f.write_str("LoseAnswer"),
+            Self::LoseRequest(_) => f.write_str("LoseRequest"),
             Self::TruncateBody => f.write_str("TruncateBody"),
             Self::ShortenBody => f.write_str("ShortenBody"),
         }
@@ -216,9 +230,27 @@ impl Line {
         let mut server = TcpStream::connect(self.upstream).await?;
         let (mut from_client, mut to_client) = client.split();
         let (mut from_server, mut to_server) = server.split();
+        let lost = AtomicBool::new(false);
         let there = async {
-            tokio::io::copy(&mut from_client, &mut to_server).await?;
-            to_server.shutdown().await
+            let mut buffer = vec![0; 16 << 10];
+            loop {
+                let read = from_client.read(&mut buffer).await?;
+                if read == 0 {
+                    return to_server.shutdown().await;
+                }
+                let piece = buffer.get(..read).unwrap_or_default();
+                let mode = self.mode();
+                if let Mode::LoseRequest(which) | Mode::LoseAnswer(which) = &mode
+                    && which(&String::from_utf8_lossy(piece))
+                {
+                    if matches!(mode, Mode::LoseRequest(_)) {
+                        self.fault();
+                        return Err(io::ErrorKind::ConnectionAborted.into());
+                    }
+                    lost.store(true, Ordering::Relaxed);
+                }
+                to_server.write_all(piece).await?;
+            }
         };
         let back = async {
             let mut passed = 0;
@@ -227,6 +259,11 @@ impl Line {
                 let read = from_server.read(&mut buffer).await?;
                 if read == 0 {
                     return to_client.shutdown().await;
+                }
+                // What the server answers with, it has done.
+                if lost.load(Ordering::Relaxed) {
+                    self.fault();
+                    return Err(io::ErrorKind::ConnectionAborted.into());
                 }
                 let mut piece = buffer.get(..read).unwrap_or_default();
                 if let Mode::CutAfter(limit) = self.mode() {
@@ -248,14 +285,18 @@ impl Line {
     async fn pass_http(&self, mut client: TcpStream) -> io::Result<()> {
         let request = Message::read(&mut client, true).await?;
         let mode = self.mode();
-        if !matches!(mode, Mode::Pass | Mode::LoseAnswer(_)) {
+        if !matches!(mode, Mode::Pass | Mode::LoseAnswer(_) | Mode::LoseRequest(_)) {
             self.fault();
         }
         match &mode {
+            Mode::LoseRequest(which) if which(request.first_line()) => {
+                self.fault();
+                return Ok(());
+            }
             Mode::Status(status) => return answer(&mut client, &format!("{status} Fault"), "").await,
             Mode::SlowDown => return answer(&mut client, "503 Slow Down", SLOW_DOWN).await,
             Mode::Delay(time) => tokio::time::sleep(*time).await,
-            Mode::Pass | Mode::Refuse | Mode::CutAfter(_) | Mode::LoseAnswer(_) => {}
+            Mode::Pass | Mode::Refuse | Mode::CutAfter(_) | Mode::LoseAnswer(_) | Mode::LoseRequest(_) => {}
             Mode::TruncateBody | Mode::ShortenBody => {}
         }
         let mut server = TcpStream::connect(self.upstream).await?;
@@ -278,7 +319,13 @@ impl Line {
                 client.write_all(answered.with_length(half.len()).as_bytes()).await?;
                 client.write_all(half).await?;
             }
-            Mode::Pass | Mode::Refuse | Mode::Delay(_) | Mode::Status(_) | Mode::SlowDown | Mode::LoseAnswer(_) => {
+            Mode::Pass
+            | Mode::Refuse
+            | Mode::Delay(_)
+            | Mode::Status(_)
+            | Mode::SlowDown
+            | Mode::LoseAnswer(_)
+            | Mode::LoseRequest(_) => {
                 client.write_all(answered.closing().as_bytes()).await?;
                 client.write_all(&answered.body).await?;
             }

@@ -5,7 +5,7 @@
 //! lock `lock` is held exclusively by whoever starts or stops it.
 
 use std::fs::{self, File, OpenOptions};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -18,6 +18,8 @@ const USER: &str = "stance";
 #[derive(Debug)]
 pub struct Postgres {
     name: String,
+    /// The cluster, where no other test uses it.
+    own: Option<Cluster>,
 }
 
 impl Postgres {
@@ -27,18 +29,65 @@ impl Postgres {
     /// When PostgreSQL's programs are not there, or do not do what they are asked.
     #[must_use]
     pub fn database() -> Self {
+        Self::made_in(None)
+    }
+
+    /// A new one in a cluster of its own, that may be stopped and started.
+    ///
+    /// # Panics
+    /// As [`Postgres::database`].
+    #[must_use]
+    pub fn with_server() -> Self {
+        Self::made_in(Some(Cluster::own()))
+    }
+
+    fn made_in(own: Option<Cluster>) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("t_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let cluster = Cluster::shared();
-        cluster.psql("postgres", &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"));
-        cluster.psql("postgres", &format!("CREATE DATABASE {name}"));
-        Self { name }
+        let made = Self { name, own };
+        made.cluster().psql("postgres", &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", made.name));
+        made.cluster().psql("postgres", &format!("CREATE DATABASE {}", made.name));
+        made
+    }
+
+    fn cluster(&self) -> &Cluster {
+        self.own.as_ref().unwrap_or_else(|| Cluster::shared())
+    }
+
+    /// Stops the server as a crash does: nothing is finished, nothing is said to those who are connected.
+    ///
+    /// # Panics
+    /// When it is not [`Postgres::with_server`], or does not stop.
+    pub fn crash(&self) {
+        let cluster = self.own.as_ref().unwrap_or_else(|| panic!("the server is others', too"));
+        control(cluster, &["-m", "immediate", "-w", "stop"]);
+    }
+
+    /// Starts the server again, on the same port.
+    ///
+    /// # Panics
+    /// As [`Postgres::crash`].
+    pub fn start(&self) {
+        let cluster = self.own.as_ref().unwrap_or_else(|| panic!("the server is others', too"));
+        launch(&cluster.programs, &cluster.data, cluster.port, server_user().as_ref());
+    }
+
+    /// Where the server listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.cluster().port).into()
     }
 
     /// Where it is, as `postgres://…`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("postgres://{USER}@127.0.0.1:{}/{}", Cluster::shared().port, self.name)
+        self.url_by(self.address())
+    }
+
+    /// Where it is for who goes by another address, such as a proxy's.
+    #[must_use]
+    pub fn url_by(&self, address: SocketAddr) -> String {
+        format!("postgres://{USER}@{address}/{}", self.name)
     }
 
     /// Runs statements as an auditor would; what they answer, a line a row, columns between `|`.
@@ -46,12 +95,19 @@ impl Postgres {
     /// # Panics
     /// When one fails.
     pub fn psql(&self, sql: &str) -> String {
-        Cluster::shared().psql(&self.name, sql)
+        self.cluster().psql(&self.name, sql)
     }
 }
 
 impl Drop for Postgres {
     fn drop(&mut self) {
+        if let Some(own) = &self.own {
+            stop(&own.programs, &own.data, server_user().as_ref());
+            if let Some(folder) = own.data.parent() {
+                drop(fs::remove_dir_all(folder));
+            }
+            return;
+        }
         // A test that failed for want of a server shall say so, and not this.
         let dropped = Cluster::shared().try_psql("postgres", &format!("DROP DATABASE {} WITH (FORCE)", self.name));
         drop(dropped);
@@ -62,6 +118,7 @@ impl Drop for Postgres {
 #[derive(Debug)]
 struct Cluster {
     programs: PathBuf,
+    data: PathBuf,
     port: u16,
     _in_use: File,
 }
@@ -74,8 +131,19 @@ impl Cluster {
 
     /// Starts the cluster or finds it running.
     fn join() -> Self {
+        Self::join_in(format!("stance-test-postgres-{}", id(&["-un"]).unwrap()))
+    }
+
+    /// Starts one that only this test uses.
+    fn own() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self::join_in(format!("stance-test-postgres-{}-{number}", std::process::id()))
+    }
+
+    fn join_in(folder: String) -> Self {
         let programs = programs();
-        let folder = std::env::temp_dir().join(format!("stance-test-postgres-{}", id(&["-un"]).unwrap()));
+        let folder = std::env::temp_dir().join(folder);
         fs::create_dir_all(&folder).unwrap();
         let turn = open(&folder.join("lock"));
         turn.lock().unwrap();
@@ -83,7 +151,7 @@ impl Cluster {
         in_use.lock_shared().unwrap();
         let data = folder.join("data");
         let port = running(&programs, &data).unwrap_or_else(|| start(&programs, &folder, &data));
-        Self { programs, port, _in_use: in_use }
+        Self { programs, data, port, _in_use: in_use }
     }
 
     fn psql(&self, database: &str, sql: &str) -> String {
@@ -139,9 +207,17 @@ fn start(programs: &Path, folder: &Path, data: &Path) -> u16 {
     init.arg("-D").arg(&rows).args(["-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]);
     succeed(&mut init);
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    launch(programs, data, port, user);
+    fs::write(data.join("port"), port.to_string()).unwrap();
+    watch(programs, folder, user);
+    port
+}
+
+fn launch(programs: &Path, data: &Path, port: u16, user: Option<&User>) {
     let options = format!("-p {port} -h 127.0.0.1 -k '' -c max_connections=400 -c shared_buffers=64MB");
     let mut serve = as_server(&programs.join("pg_ctl"), user);
-    serve.arg("-D").arg(&rows).arg("-l").arg(data.join("log")).args(["-o", &options, "-w", "-t", "60", "start"]);
+    serve.arg("-D").arg(data.join("rows")).arg("-l").arg(data.join("log"));
+    serve.args(["-o", &options, "-w", "-t", "60", "start"]);
     // Not captured: the server would hold the pipe open.
     let started = serve.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
     assert!(
@@ -149,9 +225,12 @@ fn start(programs: &Path, folder: &Path, data: &Path) -> u16 {
         "PostgreSQL did not start: {}",
         fs::read_to_string(data.join("log")).unwrap_or_default()
     );
-    fs::write(data.join("port"), port.to_string()).unwrap();
-    watch(programs, folder, user);
-    port
+}
+
+/// Has `pg_ctl` do something with a cluster.
+fn control(cluster: &Cluster, arguments: &[&str]) {
+    let mut command = as_server(&cluster.programs.join("pg_ctl"), server_user().as_ref());
+    succeed(command.arg("-D").arg(cluster.data.join("rows")).args(arguments));
 }
 
 /// Ends what an earlier run left behind.

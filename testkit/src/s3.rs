@@ -9,6 +9,7 @@ use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use s3s_fs::FileSystem;
 use std::fs::{self, File};
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -26,14 +27,16 @@ pub const SECRET_KEY: &str = "test-secret-key";
 /// What is installed from PyPI.
 const MOTO: &str = "moto[server]==5.2.5";
 /// Starts it. It looks whether a key is there and then writes, in two steps: here one request that changes something is
-/// done at a time, so that a conditional write is one step, as S3 promises.
+/// done at a time, so that a conditional write is one step, as S3 promises. Who waits for messages of a queue does so
+/// beside the others.
 const LAUNCH: &str = r#"
 import sys, threading
 from werkzeug.serving import run_simple
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 application, turn = DomainDispatcherApplication(create_backend_app), threading.Lock()
 def in_turn(environ, start_response):
-    if environ["REQUEST_METHOD"] in ("GET", "HEAD"):
+    waits = environ.get("HTTP_X_AMZ_TARGET") == "AmazonSQS.ReceiveMessage"
+    if waits or environ["REQUEST_METHOD"] in ("GET", "HEAD"):
         return application(environ, start_response)
     with turn:
         return application(environ, start_response)
@@ -47,7 +50,9 @@ const START: Duration = Duration::from_secs(60);
 /// # Errors
 /// When it cannot be installed or started.
 pub fn moto() -> anyhow::Result<Shared> {
-    Shared::find_or_start("moto", answers, |folder| {
+    // One that was started otherwise, by an older program, is another server.
+    let name = format!("moto-{:016x}", BuildHasherDefault::<DefaultHasher>::default().hash_one((MOTO, LAUNCH)));
+    Shared::find_or_start(&name, answers, |folder| {
         let program = moto_environment()?.join("bin/python");
         let mut attempt = 0;
         loop {

@@ -1,6 +1,6 @@
 //! The main job on real recordings.
 
-use crate::harness::{Program, eventually, shared_data};
+use crate::harness::{Backends, Program, eventually, shared_data};
 use futures_util::{StreamExt, stream};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -56,18 +56,36 @@ struct Row {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_clinician_did_not_score_is_scored_better_than_by_the_persons_mean() {
+    are_scored_better_than_by_the_persons_mean(&[Program::start_with(&EARLY)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_score_what_a_clinician_did_not_better_than_by_the_persons_mean() {
+    let backends = Backends::production().await;
+    let programs = [Program::start_on(&backends, &EARLY), Program::start_on(&backends, &EARLY)];
+    are_scored_better_than_by_the_persons_mean(&programs).await;
+    for program in &programs {
+        let converted = program.metric("stance_stage_duration_seconds_count{stage=\"convert\",outcome=\"done\"}").await;
+        assert!(converted > 10.0, "a process converted {converted} recordings");
+    }
+}
+
+/// One of the twelve people has eight training recordings, fewer than the default asks for.
+const EARLY: [(&str, &str); 2] = [("training.minimum", "8"), ("training.every", "2")];
+
+/// Uploads are spread over the programs.
+async fn are_scored_better_than_by_the_persons_mean(programs: &[Program]) {
     let Some(data) = shared_data() else { return };
     let rows = manifest(&fs::read_to_string(data.join("timed_up_and_go/manifest.csv")).unwrap());
     let patients: BTreeSet<_> = rows.iter().map(|row| row.patient.as_str()).collect();
-    // One of the twelve people has eight training recordings, fewer than the default asks for.
-    let program = Program::start_with(&[("training.minimum", "8"), ("training.every", "2")]);
+    let program = &programs[0];
     let clinic = program.clinic_with(&patients.iter().copied().collect::<Vec<_>>()).await;
 
     let upload = async |training: bool| {
-        stream::iter(rows.iter().filter(|row| row.training == training))
-            .for_each_concurrent(8, |row| async {
+        stream::iter(rows.iter().filter(|row| row.training == training).zip(programs.iter().cycle()))
+            .for_each_concurrent(8, async |(row, program)| {
                 let file = data.join(format!("timed_up_and_go/{}/{}.json", row.patient, row.id));
-                let answer = clinic.upload(fs::read(file).unwrap()).await;
+                let answer = clinic.at(program.url()).upload(fs::read(file).unwrap()).await;
                 assert_eq!(answer.status, 202, "{answer:?}");
             })
             .await;

@@ -1,6 +1,6 @@
 //! When models are trained, and what they do.
 
-use crate::harness::{Program, eventually, fresh_id, recording};
+use crate::harness::{Backends, Program, eventually, fresh_id, recording};
 use futures_util::future::join_all;
 use uuid::Uuid;
 
@@ -18,11 +18,33 @@ fn scored(count: u32) -> Vec<serde_json::Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_scored_recordings_at_the_same_moment_train_one_model() {
-    let program = Program::start();
-    let clinic = program.clinic_with(&[PATIENT]).await;
-    let answers = join_all(scored(10).into_iter().map(|document| clinic.upload_and_wait(document.to_string()))).await;
+    ten_at_once_train_one_model(&[Program::start()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_scored_recordings_at_the_same_moment_in_two_processes_train_one_model() {
+    let backends = Backends::production().await;
+    ten_at_once_train_one_model(&[Program::start_on(&backends, &[]), Program::start_on(&backends, &[])]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_scored_recordings_in_two_processes_with_one_folder_train_one_model() {
+    let backends = Backends::postgres_and_folder();
+    ten_at_once_train_one_model(&[Program::start_on(&backends, &[]), Program::start_on(&backends, &[])]).await;
+}
+
+/// Spread over the programs.
+async fn ten_at_once_train_one_model(programs: &[Program]) {
+    let clinic = programs[0].clinic_with(&[PATIENT]).await;
+    let answers = join_all(
+        scored(10)
+            .into_iter()
+            .zip(programs.iter().cycle())
+            .map(async |(document, program)| clinic.at(program.url()).upload_and_wait(document.to_string()).await),
+    )
+    .await;
     assert!(answers.iter().all(|answer| answer.recording_status() == "training"), "{answers:?}");
-    one_model_is_trained(&program).await;
+    one_model_is_trained(&programs[0]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +81,7 @@ async fn one_model_is_trained(program: &Program) {
     assert_eq!(program.count("SELECT count(*) FROM models").await, 1);
     assert_eq!(program.count("SELECT recordings FROM training_counts").await, 10);
     assert_eq!(program.count("SELECT count(DISTINCT training_ordinal) FROM recordings").await, 10);
-    let artifacts = program.objects().into_iter().filter(|(key, _)| key.ends_with(".tar.gz")).count();
+    let artifacts = program.keys().await.into_iter().filter(|key| key.ends_with(".tar.gz")).count();
     assert_eq!(artifacts, 1);
 }
 

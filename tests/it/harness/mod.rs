@@ -1,8 +1,10 @@
 //! Starts the program and speaks to it.
 
+mod backends;
 mod client;
 mod documents;
 
+pub(crate) use backends::Backends;
 pub(crate) use client::Client;
 pub(crate) use documents::{document, fresh_id, recording, shared_data};
 
@@ -10,6 +12,7 @@ use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -22,6 +25,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 /// The program with a data folder of its own. Dropped, it is killed and the folder removed.
 pub(crate) struct Program {
+    backends: Arc<Backends>,
     folder: TempDir,
     settings: Vec<(String, String)>,
     child: Option<Child>,
@@ -36,16 +40,31 @@ impl Program {
 
     /// Starts it with settings, as `("queue.lease_seconds", "5")`.
     pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
-        let mut program = Self::stopped(settings);
+        Self::start_on(&Backends::embedded(), settings)
+    }
+
+    /// Starts one of the programs that share these backends, with settings.
+    pub(crate) fn start_on(backends: &Arc<Backends>, settings: &[(&str, &str)]) -> Self {
+        let mut program = Self::stopped_on(backends, settings);
         program.resume();
         program
     }
 
     /// A folder and settings, with nothing started.
     pub(crate) fn stopped(settings: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Self { folder, settings, child: None, url: String::new() }
+        Self::stopped_on(&Backends::embedded(), settings)
+    }
+
+    /// [`Program::start_on`], with nothing started.
+    pub(crate) fn stopped_on(backends: &Arc<Backends>, settings: &[(&str, &str)]) -> Self {
+        Self::stopped_in(tempfile::tempdir().unwrap(), backends, settings)
+    }
+
+    /// [`Program::stopped_on`], in that folder.
+    pub(crate) fn stopped_in(folder: TempDir, backends: &Arc<Backends>, settings: &[(&str, &str)]) -> Self {
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+        let settings = backends.settings().into_iter().chain(settings).collect();
+        Self { backends: backends.clone(), folder, settings, child: None, url: String::new() }
     }
 
     /// Starts it on the folder that it has, with failpoints where given.
@@ -70,6 +89,7 @@ impl Program {
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stance"));
         command.args(arguments).env("STANCE__DATA_DIR", self.folder()).env("STANCE__LOG__LEVEL", "warn");
+        command.envs(self.backends.environment().iter().copied());
         for (key, value) in &self.settings {
             let mut name = "STANCE".to_owned();
             for part in key.split('.') {
@@ -120,23 +140,19 @@ impl Program {
         &self.url
     }
 
-    /// Every object, by key.
+    /// Every object of its own folder, by key.
     pub(crate) fn objects(&self) -> Vec<(String, PathBuf)> {
-        let root = self.folder().join("objects");
-        let mut open = vec![root.clone()];
-        let mut objects = Vec::new();
-        while let Some(folder) = open.pop() {
-            let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-            for path in entries.map(|entry| entry.unwrap().path()) {
-                if path.is_dir() {
-                    open.push(path);
-                } else {
-                    objects.push((path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned(), path));
-                }
-            }
-        }
-        objects.sort();
-        objects
+        backends::files(&self.folder().join("objects"))
+    }
+
+    /// Every object's key, wherever the objects are.
+    pub(crate) async fn keys(&self) -> Vec<String> {
+        self.backends.keys(self.folder()).await
+    }
+
+    /// The bytes of an object, wherever it is.
+    pub(crate) async fn object(&self, key: &str) -> Vec<u8> {
+        self.backends.object(self.folder(), key).await
     }
 
     /// Makes an account by the command line.
@@ -172,6 +188,13 @@ impl Program {
 
     /// Asks the database directly, as an auditor would: one number.
     pub(crate) async fn count(&self, sql: &'static str) -> i64 {
+        use sqlx::Connection as _;
+        if let Some(url) = self.backends.postgres_url() {
+            let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+            let count = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+            return count;
+        }
         let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.folder().join("stance.db"));
         let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
         let count = sqlx::query_scalar(sql).fetch_one(&pool).await.unwrap();
