@@ -77,7 +77,7 @@ impl Handler<Training> for Trainer {
 impl TrainerDeps {
     async fn train(&self, job: &Job) -> Result<(), JobError> {
         let gone = || JobError::dead("recording_gone", "the recording that completed the count was deleted");
-        let row = self.database.recording(job.subject).await?.ok_or_else(gone)?;
+        let row = job.recording.clone().ok_or_else(gone)?;
         let count = row.training_ordinal.ok_or_else(gone)?;
         let recordings = self.database.training_recordings(&row.patient, &row.movement, count, NEWEST).await?;
         let set = TrainingSet {
@@ -91,7 +91,9 @@ impl TrainerDeps {
         if recordings.iter().any(|recording| recording.feature_set != feature_set) {
             return Err(JobError::dead("feature_set_changed", "the recordings were converted by another version"));
         }
-        let trained_at = Some(self.clock.now().to_rfc3339_opts(SecondsFormat::Secs, true));
+        // The time at which it was asked for: whoever trains it again, after a lease that ended, makes the same bytes, and so
+        // does no harm to an artifact whose digest is a row by now.
+        let trained_at = Some(job.enqueued_at.to_rfc3339_opts(SecondsFormat::Secs, true));
         let (artifact, card) = self
             .compute
             .run(move || {
@@ -105,8 +107,8 @@ impl TrainerDeps {
         let model = NewModel {
             artifact_key: ObjectKey::model(&row.movement, &row.patient, &version),
             version,
-            patient: row.patient,
-            movement: row.movement,
+            patient: row.patient.clone(),
+            movement: row.movement.clone(),
             training_recordings: count,
             artifact_digest: Digest::of(&artifact),
             feature_set: feature_set.to_owned(),

@@ -105,32 +105,6 @@ pub struct RecordingState {
     pub updated_at: DateTime<Utc>,
 }
 
-impl RecordingState {
-    /// That of a recording which was just acknowledged.
-    #[must_use]
-    pub fn received(
-        test_event_id: TestEventId,
-        patient_id: PatientId,
-        movement: Movement,
-        samples: i64,
-        now: DateTime<Utc>,
-    ) -> Self {
-        Self {
-            test_event_id,
-            patient_id,
-            movement,
-            status: RecordingStatus::Received,
-            balance_score: None,
-            score: None,
-            samples,
-            sampling_rate_hz: None,
-            failure: None,
-            received_at: now,
-            updated_at: now,
-        }
-    }
-}
-
 /// Why a recording failed: a stable code, and a sentence without personal data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {

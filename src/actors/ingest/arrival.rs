@@ -84,7 +84,7 @@ impl IngestDeps {
         let state = if replayed {
             self.database.recording_state(id).await?.ok_or(ServiceError::NotFound("recording"))?
         } else {
-            RecordingState::received(id, new.patient, new.movement, new.samples, now)
+            new.accepted(now)
         };
         Ok(Arrived { state, replayed })
     }
