@@ -10,6 +10,7 @@ mod error;
 pub mod handover;
 pub mod ingest;
 pub mod metrics;
+pub mod outbox;
 pub mod resolver;
 pub mod scorer;
 pub mod session_auth;

@@ -1,7 +1,7 @@
 //! Tells whoever waits that a recording's row changed. A hint only: the row is the truth, and whoever missed a hint
 //! reads it.
 
-use super::wire::Outbox;
+use super::outbox::Outbox;
 use crate::domain::ids::TestEventId;
 use crate::storage::database::Hint;
 use tokio::sync::broadcast;

@@ -5,8 +5,8 @@
 //! What could not be recorded, because the database is away, stays on the ledger until it can.
 
 use super::metrics::Metrics;
+use super::outbox::Outbox;
 use super::updates::Updates;
-use super::wire::Outbox;
 use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::domain::score::Failure;

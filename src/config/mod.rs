@@ -1,6 +1,7 @@
 //! Configuration: defaults, then a file, then environment variables, then flags. Checked as a whole; an unknown key, a
 //! bad value or an unreadable file stops the start with the key's name.
 
+mod check;
 mod objects;
 mod sections;
 

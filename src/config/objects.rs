@@ -1,7 +1,8 @@
 //! The rules of `objects.*`.
 
 use super::ConfigError;
-use super::sections::{ObjectsConfig, ObjectsEncryption, missing, not_allowed};
+use super::check::{missing, not_allowed};
+use super::sections::{ObjectsConfig, ObjectsEncryption};
 
 impl ObjectsConfig {
     /// The bucket and the prefix of its keys, where objects are in one.

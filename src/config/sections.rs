@@ -1,6 +1,5 @@
 //! The sections of the configuration, their defaults and their rules.
 
-use super::ConfigError;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -95,6 +94,8 @@ section!(
         max_connections: usize = 10_000,
         /// Seconds that a client may take to send a request's head.
         head_timeout_seconds: u64 = 10,
+        /// Seconds that a connection may be idle: more than a load balancer in front keeps it, or it sends into a closed one.
+        keep_alive_seconds: u64 = 75,
         /// Networks of the proxies in front, such as `10.0.0.0/8`: they are believed when `X-Forwarded-For` says where a
         /// request came from.
         trusted_proxies: Vec<IpNet> = Vec::new(),
@@ -381,136 +382,6 @@ impl Config {
             None => PathBuf::from(path),
         }
     }
-
-    /// Checks every value, and that what is asked for is compiled in.
-    pub(super) fn check(&self) -> Result<(), ConfigError> {
-        let at_least_one = [
-            ("http.workers", self.http.workers as u64),
-            ("http.disk_threads", self.http.disk_threads as u64),
-            ("compute.threads", self.compute.threads as u64),
-            ("http.max_connections", self.http.max_connections as u64),
-            ("database.readers", self.database.readers.into()),
-            ("database.acquire_timeout_seconds", self.database.acquire_timeout_seconds),
-            ("database.statement_timeout_seconds", self.database.statement_timeout_seconds),
-            ("objects.max_read_bytes", self.objects.max_read_bytes),
-            ("objects.timeout_seconds", self.objects.timeout_seconds),
-            ("objects.max_attempts", self.objects.max_attempts.into()),
-            ("ingest.sqs_at_once", self.ingest.sqs_at_once as u64),
-            ("ingest.sqs_hidden_seconds", self.ingest.sqs_hidden_seconds),
-            ("ingest.at_once", self.ingest.at_once as u64),
-            ("uploads.max_bytes", self.uploads.max_bytes),
-            ("uploads.max_open", self.uploads.max_open as u64),
-            ("uploads.max_open_per_account", self.uploads.max_open_per_account as u64),
-            ("uploads.longest_seconds", self.uploads.longest_seconds),
-            ("uploads.idle_timeout_seconds", self.uploads.idle_timeout_seconds),
-            ("training.minimum", self.training.minimum.max(0).unsigned_abs()),
-            ("training.every", self.training.every.max(0).unsigned_abs()),
-            ("training.at_once", self.training.at_once as u64),
-            ("training.max_trainers", self.training.max_trainers as u64),
-            ("graphql.at_once", self.graphql.at_once as u64),
-            ("auth.hashes_at_once", self.auth.hashes_at_once as u64),
-            ("scoring.workers", self.scoring.workers as u64),
-            ("queue.lease_seconds", self.queue.lease_seconds),
-            ("queue.max_attempts", self.queue.max_attempts.max(0).unsigned_abs()),
-            ("queue.tick_ms", self.queue.tick_ms),
-            ("queue.converts_at_once", self.queue.converts_at_once as u64),
-            ("queue.scores_at_once", self.queue.scores_at_once as u64),
-            ("supervision.mailbox", self.supervision.mailbox as u64),
-            ("supervision.probe_every_ms", self.supervision.probe_every_ms),
-            ("supervision.stuck_after_ms", self.supervision.stuck_after_ms),
-        ];
-        for (key, value) in at_least_one {
-            if value == 0 {
-                return Err(ConfigError::NotAllowed { key, problem: "must be at least 1".into() });
-            }
-        }
-        if self.http.bind.parse::<std::net::SocketAddr>().is_err() {
-            return not_allowed("http.bind", "must be an address and a port such as 127.0.0.1:8080");
-        }
-        if self.training.max_trainers < self.training.at_once {
-            return not_allowed("training.max_trainers", "must be at least training.at_once");
-        }
-        if self.auth.issuer.is_some() || self.auth.jwks_url.is_some() || self.auth.audience.is_some() {
-            return missing("auth.issuer", "An external OpenID Connect provider", None);
-        }
-        if self.queue.lease_seconds * 1_000 < 4 * self.queue.tick_ms {
-            return not_allowed(
-                "queue.lease_seconds",
-                "must be at least four times queue.tick_ms, or leases end under way",
-            );
-        }
-        if self.database.connections < 2 {
-            return not_allowed("database.connections", "must be at least 2");
-        }
-        if !is_postgres(&self.database.url)? {
-            backend("database.url", &self.database.url, "sqlite", &[])?;
-        }
-        self.objects.check()?;
-        if self.objects.max_read_bytes < self.uploads.max_bytes {
-            return not_allowed("objects.max_read_bytes", "must be at least uploads.max_bytes");
-        }
-        if self.ingest.sqs_url.is_some() {
-            if cfg!(not(feature = "aws")) {
-                return missing("ingest.sqs_url", "Amazon SQS", Some(false));
-            }
-            if self.objects.bucket().is_none() {
-                return not_allowed("ingest.sqs_url", "tells of a bucket: objects.url must be s3://");
-            }
-        }
-        if self.scoring.backend == ScoringBackend::Sagemaker {
-            return missing("scoring.backend", "Amazon SageMaker", Some(cfg!(feature = "aws")));
-        }
-        if self.lake.engine == LakeEngine::Athena {
-            return missing("lake.engine", "Amazon Athena", Some(cfg!(feature = "aws")));
-        }
-        Ok(())
-    }
-}
-
-/// Whether a URL is PostgreSQL's; it must name a database then. What is wrong is said without the URL's password.
-fn is_postgres(url: &str) -> Result<bool, ConfigError> {
-    let Some(rest) = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://")) else {
-        return Ok(false);
-    };
-    let address = rest.split_once('?').map_or(rest, |(address, _)| address);
-    if address.rsplit_once('/').is_none_or(|(_, name)| name.is_empty()) {
-        not_allowed("database.url", "must have the form postgres://USER:PASSWORD@HOST:PORT/NAME")?;
-    }
-    Ok(true)
-}
-
-/// Checks the scheme of a URL: the embedded one, or one that this build may not have.
-fn backend(key: &'static str, url: &str, embedded: &str, others: &[(&str, Option<bool>)]) -> Result<(), ConfigError> {
-    let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
-    if scheme == embedded {
-        if rest.is_empty() {
-            return not_allowed(key, &format!("names no path after {embedded}://"));
-        }
-        return Ok(());
-    }
-    match others.iter().find(|(name, _)| *name == scheme) {
-        Some((name, compiled)) => missing(key, &format!("{name}://"), *compiled),
-        None => not_allowed(key, &format!("must begin with {embedded}://")),
-    }
-}
-
-/// A backend that this program does not have: not compiled in, or not there yet in this version.
-pub(super) fn missing(key: &'static str, what: &str, compiled: Option<bool>) -> Result<(), ConfigError> {
-    not_allowed(
-        key,
-        &match compiled {
-            Some(false) => format!(
-                "{what} is not compiled into this program; build it with `cargo build --release --features aws`, or use the container image"
-            ),
-            Some(true) | None => {
-                format!("{what} is not supported by this version; use the embedded backend (leave {key} out)")
-            }
-        },
-    )
-}
-
-pub(super) fn not_allowed(key: &'static str, problem: &str) -> Result<(), ConfigError> {
-    Err(ConfigError::NotAllowed { key, problem: problem.to_owned() })
 }
 
 /// Seconds as a duration.

@@ -27,6 +27,7 @@ pub fn serve(config: &HttpConfig, services: &Services) -> std::io::Result<(Socke
     .workers(config.workers)
     .worker_max_blocking_threads(config.disk_threads)
     .max_connections(config.max_connections)
+    .keep_alive(seconds(config.keep_alive_seconds))
     .client_request_timeout(seconds(config.head_timeout_seconds))
     .shutdown_timeout(config.drain_seconds)
     .disable_signals()

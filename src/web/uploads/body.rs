@@ -1,6 +1,7 @@
 //! The body of an upload on its way to the disk: decoded, counted and cut off at a cap, a buffer at a time.
 
 use super::super::Services;
+use super::places::Place;
 use crate::actors::ServiceError;
 use crate::domain::access::Caller;
 use crate::domain::recording::Refusal;
@@ -25,6 +26,9 @@ const BUFFER: usize = 128 << 10;
 const FIRST_BUFFER: usize = 4 << 10;
 /// A larger buffer goes to the disk when nothing arrives for so long: an upload that pauses holds next to nothing.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How much of a body that nobody wants is read, and for how long.
+const MOST_DISCARDED: usize = 4 << 20;
+const LONGEST_DISCARD: Duration = Duration::from_secs(2);
 /// Largest window of a zstd frame, as a power of two: 8 MiB, what the format asks every decoder to have.
 const ZSTD_WINDOW_LOG: u32 = 23;
 
@@ -55,13 +59,8 @@ impl Source {
     }
 }
 
-/// Receives the body into a staged object.
-pub(super) async fn receive(
-    request: &HttpRequest,
-    payload: Payload,
-    caller: &Caller,
-    services: &Services,
-) -> Result<Staged, ServiceError> {
+/// Looks at what is known of an upload before its body arrives, and gives it a place.
+pub(super) fn admit(request: &HttpRequest, caller: &Caller, services: &Services) -> Result<Place, ServiceError> {
     check_type(request)?;
     let limit = services.uploads.max_bytes;
     let length =
@@ -69,7 +68,30 @@ pub(super) async fn receive(
     if length.is_some_and(|length| length > limit) {
         return Err(Refusal::too_large(limit).into());
     }
-    let _place = services.places.take(caller.account)?;
+    services.places.take(caller.account)
+}
+
+/// Throws a body away, as far as that is soon done: who is answered while still sending may not see the answer.
+pub(super) async fn discard(payload: &mut Payload) {
+    let mut left = MOST_DISCARDED;
+    let discarded = async {
+        while let Ok(Some(chunk)) = payload.try_next().await {
+            left = left.saturating_sub(chunk.len());
+            if left == 0 {
+                return;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LONGEST_DISCARD, discarded).await;
+}
+
+/// Receives the body into a staged object.
+pub(super) async fn receive(
+    request: &HttpRequest,
+    payload: Payload,
+    services: &Services,
+) -> Result<Staged, ServiceError> {
+    let limit = services.uploads.max_bytes;
     let mut source = decode(request, payload)?;
     let mut staged: Option<Staged> = None;
     let mut buffer: Vec<u8> = Vec::new();

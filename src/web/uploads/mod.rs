@@ -30,11 +30,24 @@ pub fn configure(routes: &mut web::ServiceConfig) {
 
 async fn upload(
     request: HttpRequest,
-    Authenticated(caller): Authenticated,
+    caller: Result<Authenticated, Problem>,
     payload: web::Payload,
     services: web::Data<Services>,
 ) -> Result<HttpResponse, Problem> {
-    let staged = body::receive(&request, payload.into_inner(), &caller, &services).await?;
+    let mut payload = payload.into_inner();
+    let admitted = caller.and_then(|Authenticated(caller)| {
+        let place = body::admit(&request, &caller, &services)?;
+        Ok((caller, place))
+    });
+    let (caller, place) = match admitted {
+        Ok(admitted) => admitted,
+        Err(problem) => {
+            body::discard(&mut payload).await;
+            return Err(problem);
+        }
+    };
+    let staged = body::receive(&request, payload, &services).await?;
+    drop(place);
     let wait = preferred_wait(&request);
     let changes = services.updates.subscribe();
     let arrived = services.ingest.ask(Arrival { caller, staged }).await.map_err(ServiceError::from)??;
