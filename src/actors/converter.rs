@@ -138,7 +138,7 @@ impl From<ObjectError> for JobError {
                 Self::dead("raw_object_corrupt", "the raw object's bytes are not those that were kept")
             }
             ObjectError::TooLarge => Self::dead("object_too_large", "the object is larger than objects.max_read_bytes"),
-            ObjectError::Unavailable(_) => Self::Retry("the object store is away"),
+            ObjectError::Unavailable(_) => Self::Away("the object store is away"),
             ObjectError::Refused(_) => Self::Retry("the object store refused"),
             ObjectError::NotFound => Self::Retry("an object is not there"),
             ObjectError::NoSpace => Self::Away("no space is left"),

@@ -58,7 +58,16 @@ impl Database {
             .pragma("wal_autocheckpoint", "4000")
             .pragma("journal_size_limit", "67108864");
         let pool = || SqlitePoolOptions::new().acquire_timeout(acquire_timeout).test_before_acquire(false);
-        let writer = pool().min_connections(1).max_connections(1).connect_with(options.clone()).await?;
+        let writer = pool()
+            .min_connections(1)
+            .max_connections(1)
+            // When the disk is full SQLite ends a transaction by itself; sqlx believes that it is in it for ever.
+            .before_acquire(|connection, _| {
+                let ended = !connection.is_in_transaction();
+                Box::pin(async move { Ok(ended) })
+            })
+            .connect_with(options.clone())
+            .await?;
         let migrated = migrate(&mut *writer.acquire().await?, sqlx::migrate!("migrations/sqlite")).await?;
         let readers = pool()
             .min_connections(1)

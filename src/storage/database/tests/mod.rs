@@ -144,3 +144,26 @@ async fn convert_next(database: &Database) -> AfterConversion {
     let job = lease(database, JobKind::Convert, 1).await.remove(0);
     database.finish_conversion(job.fence, job.subject, &conversion(), RULE, now()).await.unwrap()
 }
+
+#[tokio::test]
+async fn a_disk_that_was_full_is_written_to_again_when_it_has_room() {
+    // Of one row: SQLite ends the whole transaction then, and not the statement alone.
+    const LARGE: &str =
+        "INSERT INTO patients (patient_id, first_name, created_at) VALUES ('x', hex(zeroblob(100000)), 0)";
+    let here = Here::sqlite().await;
+    let Backend::Sqlite { writer, .. } = &here.database.backend else { unreachable!() };
+    for _ in 0..3 {
+        // The connection's file may not grow.
+        sqlx::query("PRAGMA max_page_count = 1").execute(writer).await.unwrap();
+        let mut transaction = here.database.begin().await.unwrap();
+        let Begun::Sqlite(begun) = &mut transaction.begun else { unreachable!() };
+        let full = sqlx::query(LARGE).execute(&mut **begun).await.map_err(DatabaseError::from);
+        assert!(matches!(full, Err(DatabaseError::Full(_))), "{full:?}");
+        drop(transaction);
+        let again = here.database.begin().await;
+        assert!(again.is_ok(), "{again:?}");
+    }
+    sqlx::query("PRAGMA max_page_count = 1000000").execute(writer).await.unwrap();
+    let accepted = here.database.accept_recording(&new(1, "p-1", None), now()).await;
+    assert!(matches!(accepted, Ok(Acceptance::Accepted)), "{accepted:?}");
+}
