@@ -6,7 +6,7 @@ BIND ?= 127.0.0.1:8080
 MEASURE_DIR ?= ./measure-data
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test lint format bench bench-parts bench-whole build-full
+.PHONY: run test lint format bench bench-parts bench-whole bench-backends build-full
 
 run: ## builds the embedded program, starts it with a demo clinic
 	@command -v $(CARGO) >/dev/null || { echo "Rust is needed: see https://rustup.rs"; exit 1; }
@@ -49,6 +49,11 @@ bench-parts:
 bench-whole:
 	$(CARGO) build --release --locked -p stance -p stance-loadtest
 	$(TARGET)/release/stance-loadtest measure --program $(TARGET)/release/stance --folder $(MEASURE_DIR)
+
+bench-backends: ## SQLite, PostgreSQL and two processes; POSTGRES is a cluster in which databases may be made
+	@[ -n "$(POSTGRES)" ] || { echo "say which cluster: make bench-backends POSTGRES=postgres://postgres@127.0.0.1:5432/postgres"; exit 1; }
+	$(CARGO) build --release --locked -p stance -p stance-loadtest
+	$(TARGET)/release/stance-loadtest backends --program $(TARGET)/release/stance --postgres $(POSTGRES) --folder $(MEASURE_DIR)
 
 build-full: ## the production program
 	$(CARGO) build --release --locked -p stance --features aws,lake

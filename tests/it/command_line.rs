@@ -111,3 +111,21 @@ async fn a_folder_is_imported_and_can_be_imported_again() {
     let (well, text) = program.run(&arguments, PASSWORD);
     assert!(!well && text.contains("broken.json") && text.contains("missing_key"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_was_given_up_is_tried_again_when_an_operator_says_so() {
+    let mut program = Program::stopped(&[("queue.max_attempts", "1"), ("supervision.probe_every_ms", "100")]);
+    program.resume();
+    let clinic = program.clinic_with(&["p-1"]).await;
+    program.kill();
+    program.resume_with_failpoints("converter=1*panic");
+    let clinic = clinic.at(program.url());
+    let id = fresh_id();
+    assert_eq!(clinic.upload(recording("p-1", id, 0.5, None, 100).to_string()).await.status, 202);
+    let failed = clinic.await_status(&id.to_string(), "failed").await;
+    assert_eq!(failed.body["failure"]["code"], "attempts_exhausted");
+    let (well, text) = program.run(&["admin", "requeue"], "");
+    assert!(well && text.contains('1'), "{text}");
+    let again = clinic.await_status(&id.to_string(), "awaiting_model").await;
+    assert!(again.body["failure"].is_null(), "{again:?}");
+}

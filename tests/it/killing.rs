@@ -100,7 +100,7 @@ async fn nothing_is_lost(mut programs: Vec<Program>, recordings: usize) {
 
 /// A third of the recordings train; the rest wait, and are scored.
 fn trains(n: usize) -> bool {
-    n % 3 == 0
+    n.is_multiple_of(3)
 }
 
 async fn all_is_there(program: &Program, documents: &[(Uuid, String)]) {
