@@ -1,6 +1,6 @@
 //! What the tests of Stance need around it: servers that are started once a run, and faults between them and us.
 
-#[expect(clippy::unwrap_used, clippy::panic, reason = "for tests, where a panic is the failure")]
+#[expect(clippy::unwrap_used, reason = "for tests, where a panic is the failure")]
 mod bucket;
 pub mod faults;
 #[expect(clippy::unwrap_used, clippy::panic, reason = "for tests, where a panic is the failure")]

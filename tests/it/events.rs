@@ -6,6 +6,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use serde_json::{Value, json};
+use stance_testkit::faults::Mode;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -225,4 +226,32 @@ async fn what_breaks_the_rules_is_marked_failed_and_what_is_foreign_is_left_alon
     assert_eq!(heard("unreadable").await, 2.0, "twice, and then it was given up");
     assert_eq!(program.count("SELECT count(*) FROM recordings").await, 4);
     assert_eq!(program.count("SELECT count(*) FROM jobs").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_queue_said_and_nobody_heard_it_says_again() {
+    let (backends, programs) = two_programs().await;
+    programs[0].clinic_with(&["p-1"]).await;
+    let road = &backends.roads().queue;
+    let put_some = async || {
+        let documents: Vec<_> = (0..8).map(|_| document("p-1", fresh_id())).collect();
+        join_all(documents.iter().map(|document| put(&backends, document))).await;
+    };
+    // Messages are handed out, and deletions done, and neither is known.
+    road.set(Mode::lose_answers_to(&["POST"]));
+    put_some().await;
+    eventually("answers are lost", || async { (road.faults() > 6).then_some(()) }).await;
+    road.set(Mode::Refuse);
+    put_some().await;
+    let failed = "stance_bucket_events_total{outcome=\"queue_failed\"}";
+    eventually("the queue is missed", || async {
+        (programs[0].metric(failed).await + programs[1].metric(failed).await > 0.0).then_some(())
+    })
+    .await;
+    road.set(Mode::Pass);
+    all_is_heard(&backends, 0).await;
+    nothing_left_to_do(&programs[0]).await;
+    let done = "SELECT count(*) FROM recordings WHERE status = 'awaiting_model'";
+    assert_eq!(programs[0].count(done).await, 16);
+    assert_eq!(programs[0].keys().await.len(), 3 * 16);
 }

@@ -5,9 +5,12 @@
 
 mod access;
 mod accounts;
+mod backfill;
 mod bodies;
 mod command_line;
 mod events;
+mod faults;
+mod full_disk;
 mod graphql;
 mod harness;
 mod killing;

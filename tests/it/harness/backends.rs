@@ -90,7 +90,7 @@ impl Backends {
             set("queue.tick_ms", "200".to_owned());
         }
         if let Some(bucket) = &self.bucket {
-            set("objects.url", format!("s3://{}/{PREFIX}", bucket.name()));
+            set("objects.url", self.bucket_url());
             set("objects.endpoint", format!("http://{}", by(|roads| &roads.bucket, bucket.address())));
             set("objects.path_style", "true".to_owned());
         }
@@ -138,6 +138,11 @@ impl Backends {
     /// Whether there are rows in PostgreSQL.
     pub(super) fn postgres_url(&self) -> Option<String> {
         self.postgres.as_ref().map(Postgres::url)
+    }
+
+    /// The bucket and the prefix, as the configuration names them.
+    pub(crate) fn bucket_url(&self) -> String {
+        format!("s3://{}/{PREFIX}", self.bucket().name())
     }
 
     /// The whole key of an object in the bucket.

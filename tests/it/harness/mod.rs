@@ -5,7 +5,7 @@ mod client;
 mod documents;
 
 pub(crate) use backends::Backends;
-pub(crate) use client::Client;
+pub(crate) use client::{Answer, Client};
 pub(crate) use documents::{document, fresh_id, recording, shared_data};
 
 use std::fmt::Write as _;
@@ -209,14 +209,23 @@ impl Drop for Program {
     }
 }
 
-/// Asks again until the answer is there.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+/// Asks again until the answer is there, which should be soon.
+pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, ask: impl FnMut() -> F) -> T {
+    within(SOON, what, ask).await
+}
+
+/// Asks again until the answer is there, for so long.
+pub(crate) async fn within<T, F: Future<Output = Option<T>>>(
+    limit: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
     let begun = Instant::now();
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
-        assert!(begun.elapsed() < SOON, "not within {SOON:?}: {what}");
+        assert!(begun.elapsed() < limit, "not within {limit:?}: {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
