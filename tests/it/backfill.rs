@@ -31,7 +31,7 @@ fn documents() -> Vec<Value> {
         .map(|n| {
             let id = uuid::Builder::from_random_bytes(chance.random()).into_uuid();
             let quality = f64::from(chance.random_range(0..100_u8)) / 100.0;
-            let score = (n / PATIENTS.len() % 10 == 0).then_some(100.0 * quality);
+            let score = (n / PATIENTS.len()).is_multiple_of(10).then_some(100.0 * quality);
             recording(PATIENTS[n % PATIENTS.len()], id, quality, score, 40)
         })
         .collect()
