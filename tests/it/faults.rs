@@ -1,7 +1,7 @@
 //! What a program depends on goes away, lies or forgets while phones upload, and comes back. Nothing is restarted.
 //!
-//! The faults last some seconds here and half a minute or more in a bad night: the bounds that they meet are shortened in
-//! the same measure (`BOUNDS`).
+//! The faults last some seconds, so that all tests are soon done, and the bounds that they meet are shortened in the same
+//! measure (`BOUNDS`); `STANCE_TEST_FAULT_SECONDS` makes them as long as in a bad night.
 
 use crate::harness::{Answer, Backends, Client, Program, eventually, fresh_id, recording};
 use futures_util::future::join_all;
@@ -12,8 +12,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const PATIENT: &str = "patient-1";
-/// How long a fault lasts.
-const FAULT: Duration = Duration::from_secs(4);
+/// How long a fault lasts: `STANCE_TEST_FAULT_SECONDS`, or a few seconds.
+fn fault() -> Duration {
+    let seconds = std::env::var("STANCE_TEST_FAULT_SECONDS").map_or(4, |seconds| seconds.parse().unwrap());
+    Duration::from_secs(seconds)
+}
 /// Phones that upload at the same time, each this long after its last.
 const PHONES: usize = 4;
 const PAUSE: Duration = Duration::from_millis(400);
@@ -170,7 +173,7 @@ async fn postgres_cannot_be_reached_for_a_while() {
     load.clone()
         .survives(async {
             backends.roads().database.set(Mode::Refuse);
-            tokio::time::sleep(FAULT).await;
+            tokio::time::sleep(fault()).await;
             backends.roads().database.set(Mode::Pass);
         })
         .await;
@@ -185,7 +188,7 @@ async fn postgres_crashes_and_is_started_again() {
         .survives(async {
             for _ in 0..2 {
                 backends.postgres().crash();
-                tokio::time::sleep(FAULT / 2).await;
+                tokio::time::sleep(fault() / 2).await;
                 backends.postgres().start();
                 load.acknowledges(4).await;
             }
@@ -208,7 +211,7 @@ async fn connections_end_in_the_middle_of_commits() {
                 for mode in [Mode::lose_answers_to(&[step]), Mode::lose_requests(&[step])] {
                     let before = road.faults();
                     road.set(mode);
-                    tokio::time::sleep(FAULT / 2).await;
+                    tokio::time::sleep(fault() / 2).await;
                     road.set(Mode::Pass);
                     assert!(road.faults() > before, "nothing of {step} was lost");
                     load.acknowledges(4).await;
@@ -227,7 +230,7 @@ async fn the_bucket(mode: Mode, settings: &[(&str, &str)]) -> usize {
     load.clone()
         .survives(async {
             road.set(mode);
-            tokio::time::sleep(FAULT).await;
+            tokio::time::sleep(fault()).await;
             road.set(Mode::Pass);
         })
         .await;
