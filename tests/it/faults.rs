@@ -14,7 +14,7 @@ use std::time::Duration;
 const PATIENT: &str = "patient-1";
 /// How long a fault lasts: `STANCE_TEST_FAULT_SECONDS`, or a few seconds.
 fn fault() -> Duration {
-    let seconds = std::env::var("STANCE_TEST_FAULT_SECONDS").map_or(4, |seconds| seconds.parse().unwrap());
+    let seconds = std::env::var("STANCE_TEST_FAULT_SECONDS").map_or(6, |seconds| seconds.parse().unwrap());
     Duration::from_secs(seconds)
 }
 /// Phones that upload at the same time, each this long after its last.
@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(400);
 /// that counted as attempts would end jobs.
 const BOUNDS: [(&str, &str); 5] = [
     ("database.acquire_timeout_seconds", "1"),
-    ("objects.timeout_seconds", "1"),
+    ("objects.timeout_seconds", "3"),
     ("queue.max_attempts", "3"),
     ("queue.backoff_first_ms", "100"),
     ("queue.longest_rest_seconds", "1"),

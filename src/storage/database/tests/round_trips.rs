@@ -82,7 +82,8 @@ async fn no_step_scans_a_table_that_grows_in_postgres() {
     let database = here.another().await;
     let leased = |n: u128| {
         let fence = server.psql(&format!(
-            "UPDATE jobs SET state = 'leased', fence = 1 WHERE subject = '{}' RETURNING job_id",
+            "UPDATE jobs SET state = 'leased', fence = 1
+             WHERE kind IN ('convert', 'train', 'score') AND subject = '{}' RETURNING job_id",
             uuid::Uuid::from_u128(n)
         ));
         Fence { job_id: fence.parse().unwrap(), token: 1 }
