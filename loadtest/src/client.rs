@@ -64,12 +64,6 @@ impl Client {
         Ok(Self { token, ..self })
     }
 
-    /// Whether the server is able to serve.
-    pub async fn is_ready(&self) -> bool {
-        let asked = self.http.get(format!("{}/readyz", self.url)).timeout(Duration::from_secs(2)).send().await;
-        asked.is_ok_and(|response| response.status().is_success())
-    }
-
     /// The data of a GraphQL answer.
     ///
     /// # Errors

@@ -74,17 +74,17 @@ supervised!(BucketWatch, "bucket_watch");
 impl BucketWatchDeps {
     async fn run(&self) {
         let hands = Arc::new(Semaphore::new(self.at_once));
-        let mut pause = PAUSE;
+        let mut failures = 0;
         let dead_after = loop {
             match self.notifications.deliveries_until_dead().await {
                 Ok(deliveries) => break deliveries,
-                Err(error) => self.failed(&error, &mut pause).await,
+                Err(error) => self.failed(&error, &mut failures).await,
             }
         };
         if dead_after.is_none() {
             tracing::warn!("the queue has no dead-letter queue: a message that cannot be read is deleted");
         }
-        pause = PAUSE;
+        failures = 0;
         while !self.draining.load(Ordering::Relaxed) {
             fail::fail_point!("bucket_watch");
             let mut free = match hands.clone().acquire_owned().await {
@@ -94,24 +94,24 @@ impl BucketWatchDeps {
             free.extend(std::iter::from_fn(|| hands.clone().try_acquire_owned().ok()).take(MOST - 1));
             match self.notifications.receive(free.len(), WAIT, self.hidden).await {
                 Ok(notifications) => {
-                    pause = PAUSE;
+                    failures = 0;
                     for (notification, hand) in notifications.into_iter().zip(free) {
                         actix::spawn(self.clone().take(notification, dead_after, hand));
                     }
                 }
-                Err(error) => self.failed(&error, &mut pause).await,
+                Err(error) => self.failed(&error, &mut failures).await,
             }
         }
     }
 
-    async fn failed(&self, error: &NotificationError, pause: &mut Duration) {
+    async fn failed(&self, error: &NotificationError, failures: &mut u32) {
         match error {
             NotificationError::Refused(_) => tracing::error!(%error, "the bucket's events cannot be heard"),
             NotificationError::Unavailable(_) => tracing::warn!(%error, "the bucket's events cannot be heard for now"),
         }
         self.metrics.bucket_event("queue_failed");
-        tokio::time::sleep(self.entropy.jitter(*pause)).await;
-        *pause = (*pause * 2).min(LONGEST_PAUSE);
+        *failures = failures.saturating_add(1);
+        tokio::time::sleep(self.entropy.backoff(PAUSE, LONGEST_PAUSE, *failures)).await;
     }
 
     /// Handles a message, hidden for as long as that takes.
@@ -134,9 +134,8 @@ impl BucketWatchDeps {
                 self.metrics.bucket_event("retried");
                 let last = dead_after.is_some_and(|last| notification.deliveries >= last);
                 tracing::warn!(reason, deliveries = notification.deliveries, last, "a message is left in the queue");
-                let doublings = notification.deliveries.saturating_sub(1).min(16);
-                let again = (AGAIN * 2_u32.pow(doublings)).min(LONGEST_AGAIN);
-                self.notifications.hide(&notification, self.entropy.jitter(again).max(AGAIN)).await
+                let again = self.entropy.backoff(AGAIN, LONGEST_AGAIN, notification.deliveries);
+                self.notifications.hide(&notification, again.max(AGAIN)).await
             }
         };
         if let Err(error) = settled {

@@ -306,7 +306,7 @@ struct Watcher<A: SupervisedActor> {
 impl<A: SupervisedActor> Watcher<A> {
     /// Returns whether the actor stopped when it was told to.
     async fn run(mut self, stop: Arc<Notify>) -> bool {
-        let mut pause = self.policy.backoff_first;
+        let mut failures = 0;
         let mut built_at = Instant::now();
         loop {
             tokio::select! {
@@ -325,14 +325,15 @@ impl<A: SupervisedActor> Watcher<A> {
             };
             self.alive.answered.store(false, Ordering::Relaxed);
             if built_at.elapsed() > self.policy.backoff_cap * 2 {
-                pause = self.policy.backoff_first;
+                failures = 0;
             }
+            failures += 1;
+            let pause = self.entropy.backoff(self.policy.backoff_first, self.policy.backoff_cap, failures);
             tracing::error!(actor = A::NAME, cause, pause_ms = pause.as_millis(), "actor is rebuilt");
             tokio::select! {
                 () = stop.notified() => return false,
-                () = tokio::time::sleep(self.entropy.jitter(pause)) => {}
+                () = tokio::time::sleep(pause) => {}
             }
-            pause = (pause * 2).min(self.policy.backoff_cap);
             self.rebuild(cause);
             built_at = Instant::now();
         }

@@ -98,12 +98,14 @@ impl Topology {
         );
         let draining = Arc::new(AtomicBool::new(false));
 
+        let process: Arc<str> = entropy.uuid().to_string().into();
         let wire_deps = WireDeps {
             database: database.clone(),
             told,
             ledger: ledger.clone(),
             updates: updates.clone(),
             entropy: entropy.clone(),
+            process: process.clone(),
             runtime: tokio::runtime::Handle::current(),
         };
         let wire_supervisor = database
@@ -164,7 +166,7 @@ impl Topology {
             converter,
             trainers: trainers.clone(),
             scorers: scorer_pool,
-            owner: entropy.uuid().to_string().into(),
+            owner: process,
             tick: Duration::from_millis(config.queue.tick_ms),
             draining: draining.clone(),
         };

@@ -8,6 +8,7 @@ use crate::domain::entropy::Entropy;
 use crate::storage::database::{Database, Hint, JobKind, MOST_HINTS};
 use crate::supervised;
 use actix::prelude::*;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Hints are told together that come within this time.
@@ -29,6 +30,8 @@ pub struct WireDeps {
     pub updates: Updates,
     /// Jitter of pauses.
     pub entropy: Entropy,
+    /// This process, by a name that no other has.
+    pub process: Arc<str>,
     /// The program's own.
     pub runtime: tokio::runtime::Handle,
 }
@@ -59,16 +62,16 @@ supervised!(Wire, "wire");
 
 impl WireDeps {
     async fn hear(&self) {
-        let mut pause = PAUSE;
+        let mut failures = 0;
         loop {
             fail::fail_point!("wire");
-            let error = match self.database.listen().await {
+            let error = match self.database.listen(&self.process).await {
                 // Nobody else can be there.
                 Ok(None) => return,
                 Ok(Some(mut listener)) => loop {
                     match listener.next().await {
                         Ok(Some(hints)) => {
-                            pause = PAUSE;
+                            failures = 0;
                             hints.into_iter().for_each(|hint| self.pass_on(hint));
                         }
                         Ok(None) => JobKind::ALL.into_iter().for_each(|kind| self.ledger.heard(kind)),
@@ -78,8 +81,8 @@ impl WireDeps {
                 Err(error) => error,
             };
             tracing::warn!(error = &error as &dyn std::error::Error, "other processes cannot be heard for now");
-            tokio::time::sleep(self.entropy.jitter(pause)).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            failures += 1;
+            tokio::time::sleep(self.entropy.backoff(PAUSE, LONGEST_PAUSE, failures)).await;
         }
     }
 
@@ -93,8 +96,8 @@ impl WireDeps {
     async fn tell(&self) {
         while let Some(hints) = self.told.gather(MOST_HINTS, GATHER).await {
             // On the program's own runtime: this actor's may end in the middle of it.
-            let database = self.database.clone();
-            let sent = self.runtime.spawn(async move { database.notify(&hints).await }).await;
+            let (database, process) = (self.database.clone(), self.process.clone());
+            let sent = self.runtime.spawn(async move { database.notify(&process, &hints).await }).await;
             if let Ok(Err(error)) = sent {
                 tracing::warn!(error = &error as &dyn std::error::Error, "other processes were not told");
             }

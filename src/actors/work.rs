@@ -124,7 +124,7 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Held {
-    jobs: HashMap<Fence2, (JobKind, Instant)>,
+    jobs: HashMap<Fence, (JobKind, Instant)>,
     /// What is not recorded yet, and why it was not done.
     unsettled: Vec<(Job, JobError)>,
     /// Kinds of which there may be a job ready.
@@ -133,21 +133,11 @@ struct Held {
     resting: HashMap<JobKind, Rest>,
 }
 
-/// Until when, and for how long that is.
+/// Until when, and how often in a row.
 #[derive(Debug, Clone, Copy)]
 struct Rest {
     until: Instant,
-    pause: Duration,
-}
-
-/// A fence as a map key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Fence2(i64, i64);
-
-impl From<Fence> for Fence2 {
-    fn from(fence: Fence) -> Self {
-        Self(fence.job_id, fence.token)
-    }
+    times: u32,
 }
 
 impl Ledger {
@@ -223,7 +213,7 @@ impl Ledger {
     #[must_use]
     pub fn assign(&self, job: Job) -> Assignment {
         let until = Instant::now() + self.0.policy.deadline(job.kind) + self.0.policy.lease;
-        self.held().jobs.insert(job.fence.into(), (job.kind, until));
+        self.held().jobs.insert(job.fence, (job.kind, until));
         self.0.metrics.in_flight(job.kind.name(), 1);
         Assignment { job: Some(job), ledger: self.clone(), begun: Instant::now() }
     }
@@ -235,13 +225,13 @@ impl Ledger {
         held.jobs.retain(|fence, (kind, until)| {
             let living = *until > now;
             if !living {
-                tracing::error!(kind = kind.name(), job = fence.0, "a job is over its time and was struck off");
+                tracing::error!(kind = kind.name(), job = fence.job_id, "a job is over its time and was struck off");
                 self.0.metrics.in_flight(kind.name(), -1);
                 self.0.metrics.stage(kind.name(), "overdue", self.0.policy.deadline(*kind));
             }
             living
         });
-        held.jobs.keys().map(|fence| Fence { job_id: fence.0, token: fence.1 }).collect()
+        held.jobs.keys().copied().collect()
     }
 
     /// Records what is not recorded yet, as far as the database can.
@@ -257,7 +247,7 @@ impl Ledger {
     }
 
     fn release(&self, job: &Job) {
-        if self.held().jobs.remove(&job.fence.into()).is_some() {
+        if self.held().jobs.remove(&job.fence).is_some() {
             self.0.metrics.in_flight(job.kind.name(), -1);
         }
         // A hand is free, for what is known to wait.
@@ -280,9 +270,9 @@ impl Ledger {
                 message: format!("given up after {} attempts: {reason}", job.attempt),
             }),
             JobError::Retry(reason) => {
-                let doublings = u32::try_from(job.attempt - 1).unwrap_or(0).min(16);
-                let pause = (policy.backoff_first * 2_u32.pow(doublings)).min(policy.backoff_cap);
-                Outcome::Retry { at: clock.now() + entropy.jitter(pause), reason: (*reason).to_owned() }
+                let failures = u32::try_from(job.attempt).unwrap_or(u32::MAX);
+                let pause = entropy.backoff(policy.backoff_first, policy.backoff_cap, failures);
+                Outcome::Retry { at: clock.now() + pause, reason: (*reason).to_owned() }
             }
         };
         tracing::warn!(kind = job.kind.name(), test_event = %job.subject, attempt = job.attempt, ?outcome, "a job was not done");
@@ -302,10 +292,10 @@ impl Ledger {
     fn rest(&self, kind: JobKind) -> Duration {
         let (now, policy) = (Instant::now(), &self.0.policy);
         let mut held = self.held();
-        let rest = held.resting.entry(kind).or_insert(Rest { until: now, pause: policy.backoff_first / 2 });
+        let rest = held.resting.entry(kind).or_insert(Rest { until: now, times: 0 });
         if rest.until <= now {
-            rest.pause = (rest.pause * 2).min(policy.longest_rest);
-            rest.until = now + self.0.entropy.jitter(rest.pause);
+            rest.times = rest.times.saturating_add(1);
+            rest.until = now + self.0.entropy.backoff(policy.backoff_first, policy.longest_rest, rest.times);
         }
         rest.until.saturating_duration_since(now)
     }
@@ -375,7 +365,7 @@ impl Assignment {
         }
         let mut held = self.ledger.held();
         held.due.insert(job.kind);
-        if held.jobs.remove(&job.fence.into()).is_some() {
+        if held.jobs.remove(&job.fence).is_some() {
             self.ledger.0.metrics.in_flight(job.kind.name(), -1);
         }
     }

@@ -1,6 +1,9 @@
 //! Opening the backends.
 
+use crate::actors::metrics::Metrics;
+use crate::actors::topology::Ground;
 use crate::config::{Config, seconds};
+use crate::domain::clock::SystemClock;
 use crate::domain::entropy::Entropy;
 use crate::storage::database::{Database, PostgresOptions};
 use crate::storage::objects::{Folder, Objects};
@@ -9,6 +12,7 @@ use fs4::fs_std::FileExt;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Keeps the data folder for this process alone.
 #[derive(Debug)]
@@ -19,6 +23,38 @@ pub(super) struct DataDirLock(#[expect(dead_code, reason = "held, not read")] Fi
 fn private_folder(path: &Path) -> anyhow::Result<()> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.with_context(|| format!("the folder {} cannot be made", path.display()))
+}
+
+/// What a process that does the work stands on, without a queue of the bucket's events; and the data folder, where that is
+/// one process's.
+pub(super) async fn ground(config: &Config) -> anyhow::Result<(Ground, Option<DataDirLock>)> {
+    let embedded = config.database_path().is_some();
+    let data_dir = if embedded { Some(lock(config)?) } else { None };
+    let database = database(config).await?;
+    if embedded {
+        // Nobody else has the folder: what is leased was leased by a process that is gone.
+        let resumed = database.release_all_leases().await?;
+        if resumed > 0 {
+            tracing::info!(resumed, "work that a stopped process had begun is resumed");
+        }
+    }
+    let entropy = Entropy::from_system();
+    let ground = Ground {
+        database,
+        objects: objects(config, &entropy).await?,
+        clock: Arc::new(SystemClock),
+        entropy,
+        metrics: Metrics::new(),
+        #[cfg(feature = "aws")]
+        notifications: None,
+    };
+    Ok((ground, data_dir))
+}
+
+/// What such a process runs on.
+pub(super) fn runtime(config: &Config) -> std::io::Result<tokio::runtime::Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().max_blocking_threads(config.compute.threads).build()
 }
 
 /// Opens the database; makes and migrates it where needed.
@@ -45,7 +81,7 @@ pub(super) async fn database(config: &Config) -> anyhow::Result<Database> {
 }
 
 /// Opens the folder of objects, or the bucket.
-pub(super) async fn objects(config: &Config, entropy: &Entropy) -> anyhow::Result<Objects> {
+async fn objects(config: &Config, entropy: &Entropy) -> anyhow::Result<Objects> {
     #[cfg(feature = "aws")]
     if let Some((bucket, prefix)) = config.objects.bucket() {
         return bucket_of(config, bucket, prefix, entropy).await;
@@ -101,7 +137,7 @@ pub(super) async fn notifications(
 }
 
 /// Takes the data folder, or says that another process has it.
-pub(super) fn lock(config: &Config) -> anyhow::Result<DataDirLock> {
+fn lock(config: &Config) -> anyhow::Result<DataDirLock> {
     let folder = &config.data_dir;
     private_folder(folder).context("data_dir")?;
     let path = folder.join("lock");

@@ -1,16 +1,12 @@
 //! `stance serve`.
 
 use super::open;
-use crate::actors::metrics::Metrics;
-use crate::actors::topology::{Ground, Topology};
+use crate::actors::topology::Topology;
 use crate::config::{Config, LogConfig, LogFormat, seconds};
-use crate::domain::clock::SystemClock;
-use crate::domain::entropy::Entropy;
 use crate::web::{Services, server};
 use anyhow::Context;
 use clap::Args;
 use std::path::Path;
-use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -38,34 +34,14 @@ pub(super) fn run(file: Option<&Path>, options: &Options) -> anyhow::Result<()> 
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "the limit of open files could not be raised");
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(config.compute.threads)
-        .build()?;
+    let runtime = open::runtime(&config)?;
     actix_web::rt::System::with_tokio_rt(|| runtime).block_on(serve(&config))
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
-    let embedded = config.database_path().is_some();
-    let _lock = if embedded { Some(open::lock(config)?) } else { None };
-    let database = open::database(config).await?;
-    if embedded {
-        // Nobody else has the folder: what is leased was leased by a process that is gone.
-        let resumed = database.release_all_leases().await?;
-        if resumed > 0 {
-            tracing::info!(resumed, "work that a stopped process had begun is resumed");
-        }
-    }
-    let entropy = Entropy::from_system();
-    let ground = Ground {
-        database,
-        objects: open::objects(config, &entropy).await?,
-        clock: Arc::new(SystemClock),
-        entropy,
-        metrics: Metrics::new(),
-        #[cfg(feature = "aws")]
-        notifications: open::notifications(config).await?,
-    };
+    let (ground, _lock) = open::ground(config).await?;
+    #[cfg(feature = "aws")]
+    let ground = crate::actors::topology::Ground { notifications: open::notifications(config).await?, ..ground };
     let topology = Topology::start(config, &ground);
     let services = Services::new(config, &ground, &topology);
     let (address, server) = server::serve(&config.http, &services)

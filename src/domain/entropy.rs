@@ -51,8 +51,30 @@ impl Entropy {
         base.mul_f64(self.lock().random_range(0.5..=1.0))
     }
 
+    /// The pause before the next try after so many failures, from 1: jittered, doubling from `first` to `longest`.
+    #[must_use]
+    pub fn backoff(&self, first: Duration, longest: Duration, failures: u32) -> Duration {
+        let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
+        self.jitter(first.saturating_mul(doubled).min(longest))
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, StdRng> {
         // A generator has no state that a panic could leave half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_doubles_up_to_the_longest() {
+        let entropy = Entropy::from_seed(1);
+        let (first, longest) = (Duration::from_millis(100), Duration::from_secs(1));
+        for (failures, most) in [(0, 100), (1, 100), (2, 200), (4, 800), (5, 1_000), (40, 1_000), (u32::MAX, 1_000)] {
+            let (pause, most) = (entropy.backoff(first, longest, failures), Duration::from_millis(most));
+            assert!(pause >= most / 2 && pause <= most, "{failures}: {pause:?}");
+        }
     }
 }

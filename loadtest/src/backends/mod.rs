@@ -4,8 +4,7 @@
 mod filler;
 
 use crate::client::{Client, Uploaded};
-use crate::generator::{Exercise, Person};
-use crate::measure::{Template, Timings};
+use crate::measure::{CARE_PROVIDER, EMAIL, PASSWORD, PERSON, Template, Timings, recording};
 use crate::program::{Program, cost};
 use anyhow::Context;
 use clap::Args;
@@ -19,9 +18,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-const EMAIL: &str = "measure@example.org";
-const PASSWORD: &str = "measure-it-twice";
-const CARE_PROVIDER: &str = "measure";
 const PATIENT: &str = "measured";
 /// Sent before anything is timed.
 const WARM_UP: usize = 48;
@@ -167,11 +163,7 @@ impl Stage {
         }
         let client = clients.first().context("no process")?;
         client.adopt(CARE_PROVIDER, PATIENT, "Measured", "Patient").await?;
-        let record = |seed: u64| {
-            let quality = 0.1 + 0.085 * (seed % 11) as f64;
-            let exercise = Exercise::sit_to_stand().samples(options.samples as usize);
-            exercise.record(&Person::from_seed(1_000_007), quality, seed).of_patient(PATIENT)
-        };
+        let record = |seed| recording(options.samples, PERSON, seed, PATIENT);
         for seed in 0..10 {
             let uploaded = client.upload(record(seed).scored_by_clinician().to_json(), Some(30)).await?;
             anyhow::ensure!(matches!(uploaded, Uploaded::Accepted(_)), "the server is busy");

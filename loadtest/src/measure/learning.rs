@@ -16,13 +16,13 @@ pub(super) async fn measure(bench: &Bench, options: &Options) -> anyhow::Result<
         let patient = format!("learner-{person}");
         bench.patient(&patient).await?;
         for seed in 0..9 {
-            let document = recording(options, person, seed, &patient).scored_by_clinician().to_json();
+            let document = recording(options.samples, person, seed, &patient).scored_by_clinician().to_json();
             accepted(bench.client.upload(document, Some(30)).await?, "training")?;
         }
-        let waiting = recording(options, person, 100, &patient);
+        let waiting = recording(options.samples, person, 100, &patient);
         accepted(bench.client.upload(waiting.to_json(), Some(30)).await?, "awaiting_model")?;
         let waiting = waiting.test_event_id().to_string();
-        let tenth = recording(options, person, 9, &patient).scored_by_clinician().to_json();
+        let tenth = recording(options.samples, person, 9, &patient).scored_by_clinician().to_json();
         let sent = Instant::now();
         accepted(bench.client.upload(tenth, None).await?, "")?;
         let acknowledged = Instant::now();

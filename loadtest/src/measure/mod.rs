@@ -18,9 +18,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
-const EMAIL: &str = "measure@example.org";
-const PASSWORD: &str = "measure-it-twice";
-const CARE_PROVIDER: &str = "measure";
+pub(crate) const EMAIL: &str = "measure@example.org";
+pub(crate) const PASSWORD: &str = "measure-it-twice";
+pub(crate) const CARE_PROVIDER: &str = "measure";
+/// The person recorded again and again; none of those whose learning is timed.
+pub(crate) const PERSON: u64 = 1_000_007;
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -96,10 +98,10 @@ impl Bench {
 }
 
 /// A made recording of the person with this number, quality drawn from the seed.
-fn recording(options: &Options, person: u64, seed: u64, patient: &str) -> GeneratedRecording {
+pub(crate) fn recording(samples: u32, person: u64, seed: u64, patient: &str) -> GeneratedRecording {
     let quality = 0.1 + 0.085 * (seed % 11) as f64;
     Exercise::sit_to_stand()
-        .samples(options.samples as usize)
+        .samples(samples as usize)
         .record(&Person::from_seed(person), quality, seed)
         .of_patient(patient)
 }

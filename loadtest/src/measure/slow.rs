@@ -36,7 +36,7 @@ async fn trickle(bench: &Bench, options: &Options, half_at_once: bool) -> anyhow
     let patient = "slow";
     bench.patient(patient).await?;
     let before = cost::resident_bytes(bench.pid)?;
-    let template = recording(options, 3, 1, patient);
+    let template = recording(options.samples, 3, 1, patient);
     let (document, id) = (template.to_json(), template.test_event_id().to_string());
     let documents: Vec<_> = (0..options.slow)
         .map(|number| document.replacen(&id, &format!("00000000-0000-4000-8000-{number:012}"), 1))

@@ -1,7 +1,7 @@
 //! Recordings from upload to score: how long one takes, how many a second, what each costs the processor.
 
 use super::learning::accepted;
-use super::{Bench, Options, Template, Timings, megabytes, millis, print, recording};
+use super::{Bench, Options, PERSON, Template, Timings, megabytes, millis, print, recording};
 use crate::client::Uploaded;
 use crate::program::cost;
 use comfy_table::Table;
@@ -14,8 +14,6 @@ use std::time::{Duration, Instant};
 const AT_ONCE: [usize; 3] = [1, 8, 64];
 /// Different recordings, sent again and again under ids of their own.
 const DIFFERENT: u64 = 16;
-/// The person recorded; none of those whose learning was timed.
-const PERSON: u64 = 1_000_007;
 /// Sent before anything is timed.
 const WARM_UP: usize = 32;
 
@@ -23,11 +21,11 @@ pub(super) async fn measure(bench: &Bench, options: &Options) -> anyhow::Result<
     let patient = "measured";
     bench.patient(patient).await?;
     for seed in 0..10 {
-        let document = recording(options, PERSON, seed, patient).scored_by_clinician().to_json();
+        let document = recording(options.samples, PERSON, seed, patient).scored_by_clinician().to_json();
         accepted(bench.client.upload(document, Some(30)).await?, "training")?;
     }
     let documents: Vec<_> =
-        (0..DIFFERENT).map(|seed| Template::of(&recording(options, PERSON, 100 + seed, patient))).collect();
+        (0..DIFFERENT).map(|seed| Template::of(&recording(options.samples, PERSON, 100 + seed, patient))).collect();
     let size = documents.iter().map(Template::len).sum::<usize>() / documents.len();
     let mut number = 0;
     send(bench, &documents, number..WARM_UP, 1).await?;

@@ -8,7 +8,7 @@ use crate::domain::bucket_event::RawKey;
 use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::{Recording, parse};
 use crate::domain::score::RecordingState;
-use crate::storage::database::{Acceptance, Claim, DatabaseError, JobKind, NewRecording};
+use crate::storage::database::{Acceptance, Claim, DatabaseError, NewRecording};
 use crate::storage::objects::{ObjectError, Staged};
 use actix::Message;
 use chrono::{DateTime, Utc};
@@ -105,24 +105,14 @@ impl IngestDeps {
             }
             return Ok(Acceptance::Conflicting);
         }
-        // Before the rows: the converter may ask for it as soon as they are there.
-        self.handover.put(recording);
-        let accepted = self.database.accept_recording(new, now).await;
-        if !matches!(accepted, Ok(Acceptance::Accepted)) {
-            let _ = self.handover.take(new.id);
-        }
-        let acceptance = match accepted {
+        let rows = self.database.accept_recording(new, now);
+        let acceptance = match self.record(new.id, Some(recording), rows).await {
             Err(DatabaseError::MissingReference(_)) => return Err(ServiceError::NotFound("patient")),
             other => other?,
         };
-        match (acceptance, kept) {
-            (Acceptance::Accepted, _) => {
-                self.ledger.wake(JobKind::Convert);
-                self.updates.publish(new.id, false);
-            }
+        if let (Acceptance::Conflicting, Kept::Made) = (acceptance, kept) {
             // The id is taken, under another key or by another's event: no row will ever name this object.
-            (Acceptance::Conflicting, Kept::Made) => self.objects.delete(&new.raw_key).await?,
-            (Acceptance::Conflicting, Kept::Same | Kept::Other) | (Acceptance::Replayed, _) => {}
+            self.objects.delete(&new.raw_key).await?;
         }
         Ok(acceptance)
     }

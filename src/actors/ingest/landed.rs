@@ -6,7 +6,7 @@ use crate::actors::ServiceError;
 use crate::domain::bucket_event::RawKey;
 use crate::domain::recording::{Day, Recording, Refusal, parse};
 use crate::domain::score::Failure;
-use crate::storage::database::{Acceptance, JobKind, NewRecording};
+use crate::storage::database::{Acceptance, NewRecording};
 use crate::storage::objects::{Digest, ObjectError};
 use actix::Message;
 use bytes::Bytes;
@@ -65,33 +65,23 @@ impl IngestDeps {
             // Its bytes are never read.
             None => (Err(Refusal::too_large(limit)), Digest([0; 32]), 0),
         };
-        let (new, failure) = match read.and_then(|recording| agrees(&recording, raw).map(|()| recording)) {
+        let (new, recording, failure) = match read.and_then(|recording| agrees(&recording, raw).map(|()| recording)) {
             Ok(recording) => {
                 let recording = Arc::new(recording);
                 let new = describe(&recording, raw.key().clone(), digest, size);
-                self.handover.put(recording);
-                (new, None)
+                (new, Some(recording), None)
             }
             Err(refusal) => {
                 let failure = Failure { code: refusal.code.to_owned(), message: refusal.detail };
-                (self.unread(raw, digest, size), Some(failure))
+                (self.unread(raw, digest, size), None, Some(failure))
             }
         };
-        let acceptance = self.database.accept_landed(&new, failure.as_ref(), self.clock.now()).await;
-        if !matches!(acceptance, Ok(Acceptance::Accepted)) {
-            let _ = self.handover.take(id);
-        }
-        match acceptance? {
-            Acceptance::Accepted => {
-                self.updates.publish(id, failure.is_some());
-                if failure.is_some() {
-                    return Ok(Landing::Failed);
-                }
-                self.ledger.wake(JobKind::Convert);
-                Ok(Landing::Accepted)
-            }
-            Acceptance::Replayed | Acceptance::Conflicting => Ok(Landing::Known),
-        }
+        let rows = self.database.accept_landed(&new, failure.as_ref(), self.clock.now());
+        Ok(match self.record(id, recording, rows).await? {
+            Acceptance::Accepted if failure.is_some() => Landing::Failed,
+            Acceptance::Accepted => Landing::Accepted,
+            Acceptance::Replayed | Acceptance::Conflicting => Landing::Known,
+        })
     }
 
     /// A recording of which only the key is known.

@@ -16,7 +16,7 @@ use crate::domain::ids::TestEventId;
 use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::Recording;
 use crate::domain::score::RecordingState;
-use crate::storage::database::{Database, DatabaseError, NewRecording};
+use crate::storage::database::{Acceptance, Database, DatabaseError, JobKind, NewRecording};
 use crate::storage::objects::{Digest, Objects};
 use crate::supervised;
 use actix::prelude::*;
@@ -94,6 +94,32 @@ impl Handler<Landed> for Ingest {
             let _permit = deps.at_once.clone().try_acquire_owned().map_err(|_| ServiceError::busy("ingest"))?;
             deps.take_in_landed(&raw).await
         })
+    }
+}
+
+impl IngestDeps {
+    /// Has the rows of a recording made. One that can be processed is handed over before, for the converter may ask for it
+    /// as soon as the rows are there, and taken back where there are none.
+    async fn record(
+        &self,
+        id: TestEventId,
+        recording: Option<Arc<Recording>>,
+        rows: impl Future<Output = Result<Acceptance, DatabaseError>>,
+    ) -> Result<Acceptance, DatabaseError> {
+        let processed = recording.is_some();
+        if let Some(recording) = recording {
+            self.handover.put(recording);
+        }
+        let accepted = rows.await;
+        if let Ok(Acceptance::Accepted) = accepted {
+            if processed {
+                self.ledger.wake(JobKind::Convert);
+            }
+            self.updates.publish(id, !processed);
+        } else {
+            let _ = self.handover.take(id);
+        }
+        accepted
     }
 }
 

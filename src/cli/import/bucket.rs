@@ -4,13 +4,10 @@
 use super::super::open;
 use crate::actors::ServiceError;
 use crate::actors::ingest::{Ingest, Landed, Landing};
-use crate::actors::metrics::Metrics;
 use crate::actors::supervision::Handle;
 use crate::actors::topology::{Ground, Topology};
 use crate::config::{Config, seconds};
 use crate::domain::bucket_event::RawKey;
-use crate::domain::clock::SystemClock;
-use crate::domain::entropy::Entropy;
 use crate::domain::object_key::ObjectKey;
 use crate::storage::database::Database;
 use anyhow::{Context, bail};
@@ -20,7 +17,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Where raw objects are.
@@ -36,26 +32,12 @@ pub(super) fn run(file: Option<&Path>, url: &str, at_once: u16) -> anyhow::Resul
     let config = Config::load(file, &[])?;
     let same = config.objects.url.trim_end_matches('/') == url.trim_end_matches('/');
     anyhow::ensure!(same, "{url} is not the bucket of this configuration (objects.url = {})", config.objects.url);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(config.compute.threads)
-        .build()?;
+    let runtime = open::runtime(&config)?;
     actix_web::rt::System::with_tokio_rt(|| runtime).block_on(import(&config, at_once))
 }
 
 async fn import(config: &Config, at_once: u16) -> anyhow::Result<()> {
-    let embedded = config.database_path().is_some();
-    let _lock = if embedded { Some(open::lock(config)?) } else { None };
-    let entropy = Entropy::from_system();
-    let ground = Ground {
-        database: open::database(config).await?,
-        objects: open::objects(config, &entropy).await?,
-        clock: Arc::new(SystemClock),
-        entropy,
-        metrics: Metrics::new(),
-        #[cfg(feature = "aws")]
-        notifications: None,
-    };
+    let (ground, _lock) = open::ground(config).await?;
     let topology = Topology::start(config, &ground);
     let imported = async {
         let outcomes = take_in(&ground, &topology.ingest, at_once).await?;
@@ -100,17 +82,17 @@ async fn take_in(ground: &Ground, ingest: &Handle<Ingest>, at_once: u16) -> anyh
 
 async fn land(ground: &Ground, ingest: &Handle<Ingest>, key: ObjectKey) -> anyhow::Result<&'static str> {
     let Some(raw) = RawKey::read(key.as_str()) else { return Ok("of another layout, left alone") };
-    let mut pause = PAUSE;
-    for _ in 0..ATTEMPTS {
+    for attempt in 1..=ATTEMPTS {
         match ingest.ask(Landed { raw: raw.clone() }).await.map_err(ServiceError::from).and_then(|landing| landing) {
             Ok(Landing::Accepted) => return Ok("taken in"),
             Ok(Landing::Known) => return Ok("there already"),
             Ok(Landing::Failed) => return Ok("against the rules, marked failed"),
             Ok(Landing::Gone) => return Ok("gone in the meantime"),
-            Err(ServiceError::Busy { .. }) => tokio::time::sleep(ground.entropy.jitter(pause)).await,
+            Err(ServiceError::Busy { .. }) => {
+                tokio::time::sleep(ground.entropy.backoff(PAUSE, LONGEST_PAUSE, attempt)).await;
+            }
             Err(error) => return Err(error.into()),
         }
-        pause = (pause * 2).min(LONGEST_PAUSE);
     }
     bail!("the database or the bucket is away; run it again to go on")
 }

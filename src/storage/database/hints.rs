@@ -25,12 +25,12 @@ pub enum Hint {
 }
 
 impl Database {
-    /// Tells the others; at most [`MOST`] hints.
+    /// Tells the others, as the process of that name (a word); at most [`MOST`] hints.
     ///
     /// # Errors
     /// When the database cannot; then nobody heard.
-    pub async fn notify(&self, hints: &[Hint]) -> Result<()> {
-        let mut payload = String::new();
+    pub async fn notify(&self, teller: &str, hints: &[Hint]) -> Result<()> {
+        let mut payload = format!("{teller} ");
         for hint in hints {
             // Writing to a string does not fail.
             let _ = match hint {
@@ -42,24 +42,27 @@ impl Database {
         Ok(())
     }
 
-    /// Hears what others tell; `None` where there can be no others.
+    /// Hears what others than the process of that name tell; `None` where there can be no others.
     ///
     /// # Errors
     /// When there is no connection.
-    pub async fn listen(&self) -> Result<Option<Listener>> {
+    pub async fn listen(&self, listener: &str) -> Result<Option<Listener>> {
         let Backend::Postgres { requests, .. } = &self.backend else { return Ok(None) };
         // Not a connection of the pools: this one lives as long as it can.
         let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
         let options = requests.connect_options().as_ref().clone();
-        let mut listener = PgListener::connect_with(&pool.connect_lazy_with(options)).await?;
-        listener.listen(CHANNEL).await?;
-        Ok(Some(Listener(listener)))
+        let mut connection = PgListener::connect_with(&pool.connect_lazy_with(options)).await?;
+        connection.listen(CHANNEL).await?;
+        Ok(Some(Listener { connection, name: listener.to_owned() }))
     }
 }
 
-/// Hears the hints of all processes, this one's own among them.
+/// Hears the hints of other processes.
 #[derive(Debug)]
-pub struct Listener(PgListener);
+pub struct Listener {
+    connection: PgListener,
+    name: String,
+}
 
 impl Listener {
     /// The next hints; `None` when the connection was lost: some may have been missed.
@@ -67,15 +70,23 @@ impl Listener {
     /// # Errors
     /// When there is no connection.
     pub async fn next(&mut self) -> Result<Option<Vec<Hint>>> {
-        Ok(self.0.try_recv().await?.map(|notification| read(notification.payload())))
+        loop {
+            let Some(notification) = self.connection.try_recv().await? else { return Ok(None) };
+            match notification.payload().split_once(' ') {
+                // One's own.
+                Some((teller, _)) if teller == self.name => {}
+                Some((_, hints)) => return Ok(Some(read(hints))),
+                None => return Ok(Some(Vec::new())),
+            }
+        }
     }
 }
 
 /// Words that this version does not know are left out.
-fn read(payload: &str) -> Vec<Hint> {
+fn read(hints: &str) -> Vec<Hint> {
     let hint = |word: &str| match JobKind::ALL.into_iter().find(|kind| kind.name() == word) {
         Some(kind) => Some(Hint::Job(kind)),
         None => word.parse().ok().map(Hint::Recording),
     };
-    payload.split_ascii_whitespace().filter_map(hint).collect()
+    hints.split_ascii_whitespace().filter_map(hint).collect()
 }

@@ -43,7 +43,7 @@ impl JobKind {
 }
 
 /// The right to finish a job: it ends when the job is leased again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fence {
     /// Which job.
     pub job_id: i64,

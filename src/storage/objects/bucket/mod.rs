@@ -22,6 +22,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
+/// Pause before the second try of a read or write; it doubles with each, up to the longest. A request's own attempts are
+/// the client's.
+const PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_millis(3_200);
+
 /// A bucket, or what is below a prefix in one. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Bucket(Arc<Inner>);
@@ -131,8 +136,7 @@ impl Bucket {
 
     /// Waits before the attempt that follows this one, counted from 0.
     async fn pause(&self, attempt: u32) {
-        let longest = Duration::from_millis(100).saturating_mul(1 << attempt.min(5));
-        tokio::time::sleep(self.0.entropy.jitter(longest)).await;
+        tokio::time::sleep(self.0.entropy.backoff(PAUSE, LONGEST_PAUSE, attempt + 1)).await;
     }
 }
 

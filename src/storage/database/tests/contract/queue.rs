@@ -105,10 +105,12 @@ pub(super) async fn jobs_that_are_given_back_are_leased_again_at_the_same_attemp
 }
 
 pub(super) async fn hints_reach_who_listens(database: &Database) {
-    let listener = database.listen().await.unwrap();
+    let listener = database.listen("here").await.unwrap();
     assert_eq!(listener.is_some(), database.is_shared());
     let hints = vec![Hint::Job(JobKind::Score), Hint::Recording(id(7)), Hint::Job(JobKind::Convert)];
-    database.notify(&hints).await.unwrap();
+    // What one tells oneself is not heard.
+    database.notify("here", &[Hint::Job(JobKind::Train)]).await.unwrap();
+    database.notify("there", &hints).await.unwrap();
     if let Some(mut listener) = listener {
         let heard = tokio::time::timeout(Duration::from_secs(10), listener.next()).await.unwrap();
         assert_eq!(heard.unwrap(), Some(hints));
