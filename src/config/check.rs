@@ -53,8 +53,10 @@ impl Config {
         if self.training.max_trainers < self.training.at_once {
             return not_allowed("training.max_trainers", "must be at least training.at_once");
         }
-        if self.auth.issuer.is_some() || self.auth.jwks_url.is_some() || self.auth.audience.is_some() {
-            return missing("auth.issuer", "An external OpenID Connect provider", None);
+        let auth = &self.auth;
+        let names_a_provider = auth.issuer.is_some() || auth.jwks_url.is_some() || auth.audience.is_some();
+        if names_a_provider || !auth.claims.is_empty() {
+            return not_supported("auth.issuer", "An external OpenID Connect provider");
         }
         if self.queue.lease_seconds * 1_000 < 4 * self.queue.tick_ms {
             return not_allowed(
@@ -65,8 +67,11 @@ impl Config {
         if self.database.connections < 2 {
             return not_allowed("database.connections", "must be at least 2");
         }
-        if !is_postgres(&self.database.url)? {
-            backend("database.url", &self.database.url, "sqlite", &[])?;
+        match self.database.url.strip_prefix("sqlite://") {
+            Some("") => return not_allowed("database.url", "names no path after sqlite://"),
+            Some(_) => {}
+            None if is_postgres(&self.database.url)? => {}
+            None => return not_allowed("database.url", "must begin with sqlite:// or postgres://"),
         }
         self.objects.check()?;
         if self.objects.max_read_bytes < self.uploads.max_bytes {
@@ -74,17 +79,17 @@ impl Config {
         }
         if self.ingest.sqs_url.is_some() {
             if cfg!(not(feature = "aws")) {
-                return missing("ingest.sqs_url", "Amazon SQS", Some(false));
+                return not_compiled("ingest.sqs_url", "Amazon SQS");
             }
             if self.objects.bucket().is_none() {
                 return not_allowed("ingest.sqs_url", "tells of a bucket: objects.url must be s3://");
             }
         }
         if self.scoring.backend == ScoringBackend::Sagemaker {
-            return missing("scoring.backend", "Amazon SageMaker", None);
+            return not_supported("scoring.backend", "Amazon SageMaker");
         }
         if self.lake.engine == LakeEngine::Athena {
-            return missing("lake.engine", "Amazon Athena", None);
+            return not_supported("lake.engine", "Amazon Athena");
         }
         Ok(())
     }
@@ -102,34 +107,19 @@ fn is_postgres(url: &str) -> Result<bool, ConfigError> {
     Ok(true)
 }
 
-/// Checks the scheme of a URL: the embedded one, or one that this build may not have.
-fn backend(key: &'static str, url: &str, embedded: &str, others: &[(&str, Option<bool>)]) -> Result<(), ConfigError> {
-    let (scheme, rest) = url.split_once("://").unwrap_or((url, ""));
-    if scheme == embedded {
-        if rest.is_empty() {
-            return not_allowed(key, &format!("names no path after {embedded}://"));
-        }
-        return Ok(());
-    }
-    match others.iter().find(|(name, _)| *name == scheme) {
-        Some((name, compiled)) => missing(key, &format!("{name}://"), *compiled),
-        None => not_allowed(key, &format!("must begin with {embedded}://")),
-    }
-}
-
-/// A backend that this program does not have: not compiled in, or not there yet in this version.
-pub(super) fn missing(key: &'static str, what: &str, compiled: Option<bool>) -> Result<(), ConfigError> {
+/// A backend that is not compiled into this program.
+pub(super) fn not_compiled(key: &'static str, what: &str) -> Result<(), ConfigError> {
     not_allowed(
         key,
-        &match compiled {
-            Some(false) => format!(
-                "{what} is not compiled into this program; build it with `cargo build --release --features aws`, or use the container image"
-            ),
-            Some(true) | None => {
-                format!("{what} is not supported by this version; use the embedded backend (leave {key} out)")
-            }
-        },
+        &format!(
+            "{what} is not compiled into this program; build it with `cargo build --release --features aws`, or use the container image"
+        ),
     )
+}
+
+/// A backend that is not there yet in this version.
+fn not_supported(key: &'static str, what: &str) -> Result<(), ConfigError> {
+    not_allowed(key, &format!("{what} is not supported by this version; use the embedded backend (leave {key} out)"))
 }
 
 pub(super) fn not_allowed(key: &'static str, problem: &str) -> Result<(), ConfigError> {

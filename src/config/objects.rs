@@ -1,7 +1,7 @@
 //! The rules of `objects.*`.
 
 use super::ConfigError;
-use super::check::{missing, not_allowed};
+use super::check::{not_allowed, not_compiled};
 use super::sections::{ObjectsConfig, ObjectsEncryption};
 
 impl ObjectsConfig {
@@ -15,7 +15,7 @@ impl ObjectsConfig {
 
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         match self.bucket() {
-            Some(_) if cfg!(not(feature = "aws")) => missing("objects.url", "s3://", Some(false))?,
+            Some(_) if cfg!(not(feature = "aws")) => not_compiled("objects.url", "s3://")?,
             Some((bucket, _)) if !is_bucket_name(bucket) => not_allowed(
                 "objects.url",
                 "must be s3://BUCKET or s3://BUCKET/PREFIX; a bucket has 3 to 63 lower-case letters, digits, dots and hyphens",
