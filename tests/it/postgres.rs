@@ -3,6 +3,7 @@
 use crate::harness::{Program, eventually, fresh_id, recording};
 use futures_util::future::join_all;
 use stance_testkit::Postgres;
+use std::time::Duration;
 
 const PATIENT: &str = "patient-1";
 
@@ -44,4 +45,29 @@ async fn work_of_a_killed_process_is_done_by_the_next_within_its_lease() {
     })
     .await;
     assert_eq!(server.psql("SELECT count(DISTINCT training_ordinal) FROM recordings"), "10");
+}
+
+/// Connections are one pool's, whichever actor opened them: one that hangs must not take others' along.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_actor_that_hangs_holds_up_nobody_who_uses_a_connection_that_it_opened() {
+    let server = Postgres::database();
+    let quick = [("supervision.stuck_after_ms", "500"), ("supervision.probe_every_ms", "100")];
+    let mut program = Program::stopped(&[&quick[..], &[("database.url", &server.url())]].concat());
+    program.resume();
+    let clinic = program.clinic_with(&[PATIENT]).await;
+    program.kill();
+    // Long after the others shall be done.
+    program.resume_with_failpoints("converter=32*off->1*sleep(40000)->off");
+    let clinic = clinic.at(program.url());
+    let upload = || clinic.upload_and_wait(recording(PATIENT, fresh_id(), 0.5, None, 300).to_string());
+    let converted = join_all((0..32).map(|_| upload())).await;
+    assert!(converted.iter().all(|answer| answer.recording_status() == "awaiting_model"), "{converted:?}");
+    let hangs = recording(PATIENT, fresh_id(), 0.5, None, 300);
+    assert_eq!(clinic.upload(hangs.to_string()).await.status, 202);
+    let counter = "stance_actor_restarts_total{actor=\"converter\",cause=\"stuck\"}";
+    eventually("it is rebuilt", || async { (program.metric(counter).await > 0.0).then_some(()) }).await;
+    let others = join_all((0..32).map(|_| upload()));
+    let others = tokio::time::timeout(Duration::from_secs(20), others).await;
+    let others = others.unwrap_or_else(|_| panic!("they wait for the one that hangs"));
+    assert!(others.iter().all(|answer| answer.recording_status() == "awaiting_model"), "{others:?}");
 }

@@ -47,10 +47,10 @@ impl Database {
     /// # Errors
     /// When there is no connection.
     pub async fn listen(&self, listener: &str) -> Result<Option<Listener>> {
-        let Backend::Postgres { requests, .. } = &self.backend else { return Ok(None) };
+        let Backend::Postgres(pools) = &self.backend else { return Ok(None) };
         // Not a connection of the pools: this one lives as long as it can.
         let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
-        let options = requests.connect_options().as_ref().clone();
+        let options = pools.requests.connect_options().as_ref().clone();
         let mut connection = PgListener::connect_with(&pool.connect_lazy_with(options)).await?;
         connection.listen(CHANNEL).await?;
         Ok(Some(Listener { connection, name: listener.to_owned() }))

@@ -38,6 +38,8 @@ use sqlx::sqlite::SqlitePool;
 use statement::{Place, Sql, Statement, statements};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::runtime::Handle;
+use tokio_util::context::TokioContext;
 
 /// SQLite's pragma for what must survive a power failure.
 const FULL: &str = "PRAGMA synchronous = FULL";
@@ -58,15 +60,30 @@ pub struct Database {
 
 #[derive(Debug, Clone)]
 enum Backend {
-    Sqlite {
-        readers: SqlitePool,
-        writer: SqlitePool,
-    },
-    /// Steps have connections of their own, which do not wait for the disk at a commit: requests do not wait for steps.
-    Postgres {
-        requests: PgPool,
-        steps: PgPool,
-    },
+    Sqlite { readers: SqlitePool, writer: SqlitePool },
+    Postgres(Pools),
+}
+
+/// Connections to PostgreSQL. Steps have their own, which do not wait for the disk at a commit: requests do not wait for
+/// steps.
+#[derive(Debug, Clone)]
+struct Pools {
+    requests: PgPool,
+    steps: PgPool,
+    /// Where connections are driven. One that an actor's thread drove would stand still when that actor hangs, and
+    /// everybody with it who takes it from the pool.
+    home: Handle,
+}
+
+impl Pools {
+    async fn begin(&self, pool: &PgPool) -> Result<Begun> {
+        Ok(Begun::Postgres(self.clone(), self.at_home(pool.begin()).await?))
+    }
+
+    /// Runs what may open a connection or give one back.
+    fn at_home<F: Future>(&self, work: F) -> TokioContext<F> {
+        TokioContext::new(work, self.home.clone())
+    }
 }
 
 impl Database {
@@ -80,7 +97,7 @@ impl Database {
             Backend::Sqlite { writer, .. } => {
                 Begun::Sqlite(writer.begin_with("PRAGMA synchronous = FULL; BEGIN IMMEDIATE").await?)
             }
-            Backend::Postgres { requests, .. } => Begun::Postgres(requests.begin().await?),
+            Backend::Postgres(pools) => pools.begin(&pools.requests).await?,
         };
         Ok(Transaction { begun, statements: self.statements.clone() })
     }
@@ -93,7 +110,7 @@ impl Database {
             Backend::Sqlite { writer, .. } => {
                 Begun::Sqlite(writer.begin_with("PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE").await?)
             }
-            Backend::Postgres { steps, .. } => Begun::Postgres(steps.begin().await?),
+            Backend::Postgres(pools) => pools.begin(&pools.steps).await?,
         };
         Ok(Transaction { begun, statements: self.statements.clone() })
     }
@@ -102,7 +119,7 @@ impl Database {
     fn read(&self, sql: Sql) -> Statement<'_> {
         let place = match &self.backend {
             Backend::Sqlite { readers, .. } => Place::SqliteReader(readers),
-            Backend::Postgres { requests, .. } => Place::PostgresPool(requests),
+            Backend::Postgres(pools) => Place::PostgresPool(pools, &pools.requests),
         };
         Statement::new(sql, place, &self.statements)
     }
@@ -111,7 +128,7 @@ impl Database {
     fn write(&self, sql: Sql) -> Statement<'_> {
         let place = match &self.backend {
             Backend::Sqlite { writer, .. } => Place::SqliteWriter(writer, FULL),
-            Backend::Postgres { requests, .. } => Place::PostgresPool(requests),
+            Backend::Postgres(pools) => Place::PostgresPool(pools, &pools.requests),
         };
         Statement::new(sql, place, &self.statements)
     }
@@ -120,7 +137,7 @@ impl Database {
     fn write_redoable(&self, sql: Sql) -> Statement<'_> {
         let place = match &self.backend {
             Backend::Sqlite { writer, .. } => Place::SqliteWriter(writer, NORMAL),
-            Backend::Postgres { steps, .. } => Place::PostgresPool(steps),
+            Backend::Postgres(pools) => Place::PostgresPool(pools, &pools.steps),
         };
         Statement::new(sql, place, &self.statements)
     }
@@ -139,7 +156,7 @@ impl Database {
     pub fn is_shared(&self) -> bool {
         match &self.backend {
             Backend::Sqlite { .. } => false,
-            Backend::Postgres { .. } => true,
+            Backend::Postgres(_) => true,
         }
     }
 
@@ -163,9 +180,9 @@ impl Database {
                 readers.close().await;
                 writer.close().await;
             }
-            Backend::Postgres { requests, steps } => {
-                requests.close().await;
-                steps.close().await;
+            Backend::Postgres(pools) => {
+                pools.requests.close().await;
+                pools.steps.close().await;
             }
         }
     }
@@ -185,7 +202,7 @@ pub struct Transaction {
 #[derive(Debug)]
 enum Begun {
     Sqlite(sqlx::Transaction<'static, sqlx::Sqlite>),
-    Postgres(sqlx::Transaction<'static, sqlx::Postgres>),
+    Postgres(Pools, sqlx::Transaction<'static, sqlx::Postgres>),
 }
 
 impl Transaction {
@@ -197,7 +214,7 @@ impl Transaction {
         self.statements.fetch_add(1, Ordering::Relaxed);
         match self.begun {
             Begun::Sqlite(begun) => begun.commit().await?,
-            Begun::Postgres(begun) => begun.commit().await?,
+            Begun::Postgres(pools, begun) => pools.at_home(begun.commit()).await?,
         }
         Ok(())
     }
@@ -206,7 +223,7 @@ impl Transaction {
     fn statement(&mut self, sql: Sql) -> Statement<'_> {
         let place = match &mut self.begun {
             Begun::Sqlite(begun) => Place::Sqlite(begun),
-            Begun::Postgres(begun) => Place::Postgres(begun),
+            Begun::Postgres(_, begun) => Place::Postgres(begun),
         };
         Statement::new(sql, place, &self.statements)
     }

@@ -1,6 +1,6 @@
 //! Opening either database and bringing it to this version's schema.
 
-use super::{Backend, Database, Result};
+use super::{Backend, Database, Pools, Result};
 use sqlx::Connection;
 use sqlx::migrate::{Migrate, Migrator};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
@@ -8,10 +8,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// A connection that was idle for longer is tried before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(5);
-/// How long a connection lives: servers behind one name change.
+/// How long a connection lives: pools behind one name change.
 const CONNECTION_LIFE: Duration = Duration::from_secs(30 * 60);
 
 /// Where a PostgreSQL database is, and the limits of its use.
@@ -77,7 +78,8 @@ impl Database {
         Ok(Self { backend: Backend::Sqlite { readers, writer }, statements: Arc::default(), migrated })
     }
 
-    /// Connects to a PostgreSQL database and applies missing migrations. Several processes may do so at once.
+    /// Connects to a PostgreSQL database and applies missing migrations. Several processes may do so at once. The runtime on
+    /// which this runs drives the connections.
     ///
     /// # Errors
     /// [`DatabaseError::Unavailable`](super::DatabaseError::Unavailable) when no connection is there within the timeout.
@@ -94,10 +96,11 @@ impl Database {
         let requests = options.connections.saturating_sub(steps).max(1);
         let redoable = limited.clone().options([("synchronous_commit", "off")]);
         Ok(Self {
-            backend: Backend::Postgres {
+            backend: Backend::Postgres(Pools {
                 requests: pool(options.acquire_timeout, requests).connect_lazy_with(limited),
                 steps: pool(options.acquire_timeout, steps).connect_lazy_with(redoable),
-            },
+                home: Handle::current(),
+            }),
             statements: Arc::default(),
             migrated,
         })

@@ -10,7 +10,7 @@ mod value;
 pub(super) use row::Row;
 pub(super) use value::Value;
 
-use super::{DatabaseError, Result};
+use super::{DatabaseError, Pools, Result};
 use sqlx::Executor as _;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, Postgres};
@@ -75,7 +75,7 @@ pub(super) enum Place<'c> {
     /// In a transaction of SQLite.
     Sqlite(&'c mut SqliteConnection),
     /// On any connection to PostgreSQL, alone in a transaction.
-    PostgresPool(&'c PgPool),
+    PostgresPool(&'c Pools, &'c PgPool),
     /// In a transaction of PostgreSQL.
     Postgres(&'c mut PgConnection),
 }
@@ -86,7 +86,7 @@ impl Place<'_> {
     fn text_of(&self, sql: &Sql) -> &'static str {
         match self {
             Self::SqliteReader(_) | Self::SqliteWriter(..) | Self::Sqlite(_) => sql.sqlite,
-            Self::PostgresPool(_) | Self::Postgres(_) => sql.postgres,
+            Self::PostgresPool(..) | Self::Postgres(_) => sql.postgres,
         }
     }
 }
@@ -115,7 +115,7 @@ macro_rules! run {
             Place::SqliteReader(pool) => $sqlite(on_sqlite().$method(pool).await?),
             Place::SqliteWriter(pool, pragma) => $sqlite(on_sqlite().$method(&mut *writer(pool, pragma).await?).await?),
             Place::Sqlite(connection) => $sqlite(on_sqlite().$method(connection).await?),
-            Place::PostgresPool(pool) => $postgres(on_postgres().$method(pool).await?),
+            Place::PostgresPool(pools, pool) => $postgres(pools.at_home(on_postgres().$method(pool)).await?),
             Place::Postgres(connection) => $postgres(on_postgres().$method(connection).await?),
         }
     }};
@@ -143,7 +143,7 @@ impl<'c> Statement<'c> {
         self.types.push(value.type_name());
         let bound = match self.place {
             Place::SqliteReader(_) | Place::SqliteWriter(..) | Place::Sqlite(_) => value.bind_sqlite(&mut self.sqlite),
-            Place::PostgresPool(_) | Place::Postgres(_) => value.bind_postgres(&mut self.postgres),
+            Place::PostgresPool(..) | Place::Postgres(_) => value.bind_postgres(&mut self.postgres),
         };
         self.problem = self.problem.or(bound.err());
         self

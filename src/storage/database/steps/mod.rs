@@ -160,7 +160,7 @@ macro_rules! step {
     ($database:ident.$step:ident($($argument:expr),+)) => {
         match $database.backend {
             Backend::Sqlite { .. } => sqlite::$step($database, $($argument),+).await,
-            Backend::Postgres { .. } => postgres::$step($database, $($argument),+).await,
+            Backend::Postgres(_) => postgres::$step($database, $($argument),+).await,
         }
     };
 }
