@@ -1,6 +1,10 @@
 //! `POST /graphql`, and the query page `GET /graphiql`.
 
+mod argument;
+mod context;
 mod limits;
+mod mutation;
+mod query;
 mod schema;
 mod times;
 mod types;
@@ -11,9 +15,10 @@ use super::caller::Authenticated;
 use super::problem::Problem;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use context::Context;
 use juniper::InputValue;
 use juniper::http::GraphQLRequest;
-use schema::{Context, Schema, schema};
+use schema::{Schema, schema};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -1,0 +1,41 @@
+//! Who asks, who answers, and how an answer becomes a field.
+
+use crate::actors::ServiceError;
+use crate::actors::resolver::{Ask, Operation, Resolver};
+use crate::actors::supervision::Handle;
+use crate::domain::access::Caller;
+use crate::web::problem::Problem;
+use juniper::{FieldError, FieldResult, Value};
+
+/// Who asks, and who answers.
+pub(super) struct Context {
+    pub(super) resolver: Handle<Resolver>,
+    pub(super) caller: Caller,
+}
+
+impl juniper::Context for Context {}
+
+impl Context {
+    /// Asks the resolver for an operation.
+    pub(super) async fn ask<O: Operation>(&self, operation: O) -> Result<O::Answer, ServiceError> {
+        self.resolver.ask(Ask { caller: self.caller.clone(), operation }).await?
+    }
+}
+
+/// The field's value, or its error with the same code and sentence as a problem document.
+pub(super) async fn answer<T>(work: impl Future<Output = Result<T, ServiceError>>) -> FieldResult<Option<T>> {
+    match work.await {
+        Ok(value) => Ok(Some(value)),
+        Err(error) => {
+            let problem = Problem::from(error);
+            let mut extensions = juniper::Object::with_capacity(1);
+            extensions.add_field("code", Value::scalar(problem.code()));
+            Err(FieldError::new(problem.detail(), Value::Object(extensions)))
+        }
+    }
+}
+
+/// A list as the contract has it: of items that may be null.
+pub(super) fn list<A, T: From<A>>(items: Vec<A>) -> Vec<Option<T>> {
+    items.into_iter().map(|item| Some(T::from(item))).collect()
+}

@@ -1,0 +1,102 @@
+//! What can be read: each operation checks the form of its arguments and asks the resolver.
+
+use super::argument::{id, invalid, time};
+use super::context::{Context, answer, list};
+use super::types::{CareProvider, Patient, SortDirection, Test, TestEvent};
+use crate::actors::resolver::{
+    AllTests, CareProviderById, PatientById, PatientsOfCareProvider, TestEventById, TestEvents,
+};
+use crate::storage::database::TestEventFilter;
+use juniper::{FieldResult, graphql_object};
+
+/// Test events in an answer where the client names no count.
+const USUAL_COUNT: u32 = 1_000;
+
+/// What can be read.
+pub(super) struct Query;
+
+#[graphql_object]
+#[graphql(context = Context, rename_all = "none")]
+impl Query {
+    /// A patient's profile.
+    #[graphql(name = "getPatientById")]
+    async fn patient_by_id(context: &Context, patient_id: String) -> FieldResult<Option<Patient>> {
+        answer(async {
+            let patient = id("patient_id", &patient_id)?;
+            context.ask(PatientById { patient }).await.map(Patient::from)
+        })
+        .await
+    }
+
+    /// A care provider's profile.
+    #[graphql(name = "getCareproviderById")]
+    async fn care_provider_by_id(context: &Context, care_provider_id: String) -> FieldResult<Option<CareProvider>> {
+        answer(async {
+            let care_provider = id("care_provider_id", &care_provider_id)?;
+            context.ask(CareProviderById { care_provider }).await.map(CareProvider::from)
+        })
+        .await
+    }
+
+    /// The patients whom a care provider cares for.
+    #[graphql(name = "getPatientsForCareprovider")]
+    async fn patients_of_care_provider(
+        context: &Context,
+        care_provider_id: String,
+    ) -> FieldResult<Option<Vec<Option<Patient>>>> {
+        answer(async {
+            let care_provider = id("care_provider_id", &care_provider_id)?;
+            context.ask(PatientsOfCareProvider { care_provider }).await.map(list)
+        })
+        .await
+    }
+
+    /// A patient's test events, in the order of their start times, earliest first unless told otherwise.
+    #[graphql(name = "getTestEvents")]
+    async fn test_events(
+        context: &Context,
+        patient_id: String,
+        test_type: Option<String>,
+        from_time: Option<String>,
+        to_time: Option<String>,
+        sort: Option<SortDirection>,
+        count: Option<i32>,
+    ) -> FieldResult<Option<Vec<Option<TestEvent>>>> {
+        answer(async {
+            let patient = id("patient_id", &patient_id)?;
+            let filter = TestEventFilter {
+                test_type: test_type.map(|name| id("test_type", &name)).transpose()?,
+                from: from_time.map(|text| time("from_time", &text)).transpose()?,
+                to: to_time.map(|text| time("to_time", &text)).transpose()?,
+                latest_first: sort == Some(SortDirection::desc),
+                limit: match count {
+                    None => USUAL_COUNT,
+                    Some(count) => u32::try_from(count).map_err(|_| invalid("count", "is negative"))?,
+                },
+            };
+            context.ask(TestEvents { patient, filter }).await.map(list)
+        })
+        .await
+    }
+
+    /// One test event of a patient.
+    #[graphql(name = "getTestEventById")]
+    async fn test_event_by_id(
+        context: &Context,
+        test_event_id: String,
+        patient_id: String,
+    ) -> FieldResult<Option<TestEvent>> {
+        answer(async {
+            let ask =
+                TestEventById { id: id("test_event_id", &test_event_id)?, patient: id("patient_id", &patient_id)? };
+            context.ask(ask).await.map(TestEvent::from)
+        })
+        .await
+    }
+
+    /// Every type of test there is.
+    #[graphql(name = "getAllAvailableTests")]
+    async fn all_tests(context: &Context) -> FieldResult<Option<Vec<Option<Test>>>> {
+        answer(async { context.ask(AllTests).await.map(list) }).await
+    }
+}
