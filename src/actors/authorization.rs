@@ -18,6 +18,9 @@ pub(super) async fn authorize(
         Decision::Absent => false,
         Decision::AllowedIfLinked => match (role, access) {
             (Role::CareProvider(provider), Access::Patient(patient)) => database.is_linked(provider, patient).await?,
+            (Role::CareProvider(provider), Access::Patients(patients)) => {
+                database.are_linked(provider, patients.iter()).await?
+            }
             (Role::Patient(_) | Role::CareProvider(_) | Role::Admin, _) => false,
         },
     };

@@ -31,6 +31,16 @@ impl Config {
             ("training.at_once", self.training.at_once as u64),
             ("training.max_trainers", self.training.max_trainers as u64),
             ("graphql.at_once", self.graphql.at_once as u64),
+            ("graphql.deadline_seconds", self.graphql.deadline_seconds),
+            ("graphql.max_body_bytes", self.graphql.max_body_bytes as u64),
+            ("graphql.max_batch", self.graphql.max_batch as u64),
+            ("graphql.max_document_bytes", self.graphql.max_document_bytes as u64),
+            ("graphql.max_tokens", self.graphql.max_tokens as u64),
+            ("graphql.max_depth", self.graphql.max_depth as u64),
+            ("graphql.max_fields", self.graphql.max_fields as u64),
+            ("graphql.max_root_fields", self.graphql.max_root_fields),
+            ("graphql.max_cost", self.graphql.max_cost),
+            ("graphql.max_page", self.graphql.max_page.into()),
             ("auth.hashes_at_once", self.auth.hashes_at_once as u64),
             ("scoring.workers", self.scoring.workers as u64),
             ("queue.lease_seconds", self.queue.lease_seconds),
@@ -57,6 +67,22 @@ impl Config {
         let names_a_provider = auth.issuer.is_some() || auth.jwks_url.is_some() || auth.audience.is_some();
         if names_a_provider || !auth.claims.is_empty() {
             return not_supported("auth.issuer", "An external OpenID Connect provider");
+        }
+        // What reads a document calls itself for each level.
+        if self.graphql.max_depth > 64 {
+            return not_allowed("graphql.max_depth", "must be at most 64");
+        }
+        // Pages are read as a whole.
+        if self.graphql.max_page > 1_000 {
+            return not_allowed("graphql.max_page", "must be at most 1000");
+        }
+        if self.graphql.only_persisted && self.graphql.persisted_documents.is_none() {
+            return not_allowed("graphql.only_persisted", "needs graphql.persisted_documents");
+        }
+        if let Some(file) = &self.graphql.persisted_documents
+            && let Err(error) = std::fs::File::open(file)
+        {
+            return not_allowed("graphql.persisted_documents", &format!("{} cannot be read: {error}", file.display()));
         }
         if self.queue.lease_seconds * 1_000 < 4 * self.queue.tick_ms {
             return not_allowed(

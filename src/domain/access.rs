@@ -5,6 +5,7 @@
 //! does not exist for them.
 
 use super::ids::{AccountId, CareProviderId, PatientId, SessionId};
+use std::collections::BTreeSet;
 
 /// What an account is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +46,10 @@ pub struct Caller {
 pub enum Access {
     /// Read or write what carries this patient's id: profile, events, scores, recordings, consent.
     Patient(PatientId),
+    /// [`Access::Patient`] of every one of these.
+    Patients(BTreeSet<PatientId>),
+    /// Read the profiles of all patients.
+    AllPatients,
     /// Create a patient.
     CreatePatient,
     /// Create a care provider.
@@ -62,7 +67,7 @@ pub enum Access {
 pub enum Decision {
     /// Go ahead.
     Allowed,
-    /// Go ahead if the care provider who asks is linked to the patient; otherwise [`Decision::Absent`].
+    /// Go ahead if the care provider who asks is linked to every patient asked for; otherwise [`Decision::Absent`].
     AllowedIfLinked,
     /// The caller's role may never do this.
     Forbidden,
@@ -76,13 +81,18 @@ pub fn decide(role: &Role, access: &Access) -> Decision {
     match (role, access) {
         (Role::Admin, _) | (Role::Patient(_) | Role::CareProvider(_), Access::ReadTestTypes) => Decision::Allowed,
         (Role::Patient(own), Access::Patient(asked)) => allowed_or_absent(own == asked),
-        (Role::CareProvider(_), Access::Patient(_)) => Decision::AllowedIfLinked,
+        (Role::Patient(own), Access::Patients(asked)) => allowed_or_absent(asked.iter().all(|asked| own == asked)),
+        (Role::CareProvider(_), Access::Patient(_) | Access::Patients(_)) => Decision::AllowedIfLinked,
         (Role::CareProvider(own), Access::CareProvider(asked)) => allowed_or_absent(own == asked),
         (Role::CareProvider(_), Access::CreatePatient) => Decision::Allowed,
-        (Role::CareProvider(_), Access::CreateCareProvider | Access::ChangeTestTypes)
+        (Role::CareProvider(_), Access::CreateCareProvider | Access::ChangeTestTypes | Access::AllPatients)
         | (
             Role::Patient(_),
-            Access::CreatePatient | Access::CreateCareProvider | Access::CareProvider(_) | Access::ChangeTestTypes,
+            Access::AllPatients
+            | Access::CreatePatient
+            | Access::CreateCareProvider
+            | Access::CareProvider(_)
+            | Access::ChangeTestTypes,
         ) => Decision::Forbidden,
     }
 }
@@ -110,6 +120,9 @@ mod tests {
         let table = [
             (Access::Patient(patient("own")), [Allowed, AllowedIfLinked, Allowed]),
             (Access::Patient(patient("other")), [Absent, AllowedIfLinked, Allowed]),
+            (Access::Patients([patient("own")].into()), [Allowed, AllowedIfLinked, Allowed]),
+            (Access::Patients([patient("own"), patient("other")].into()), [Absent, AllowedIfLinked, Allowed]),
+            (Access::AllPatients, [Forbidden, Forbidden, Allowed]),
             (Access::CreatePatient, [Forbidden, Allowed, Allowed]),
             (Access::CreateCareProvider, [Forbidden, Forbidden, Allowed]),
             (Access::CareProvider(care_provider("own")), [Forbidden, Allowed, Allowed]),

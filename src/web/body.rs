@@ -15,6 +15,11 @@ pub(super) struct Fields(Map<String, Value>);
 
 /// Reads a body that is a JSON object of at most `limit` bytes.
 pub(super) async fn read_object(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Fields, Problem> {
+    read_value(request, payload, limit).await?.try_into()
+}
+
+/// Reads a body that is JSON of at most `limit` bytes.
+pub(super) async fn read_value(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Value, Problem> {
     let kind = request.headers().get(header::CONTENT_TYPE);
     if !kind.is_none_or(|kind| kind.to_str().is_ok_and(is_json)) {
         return Err(Refusal::unsupported("unsupported_content_type", "the body must be application/json").into());
@@ -25,14 +30,21 @@ pub(super) async fn read_object(request: &HttpRequest, payload: web::Payload, li
         Ok(Err(_)) => return Err(Refusal::too_large(limit as u64).into()),
         Err(_) => return Err(Refusal::malformed("body_too_slow", "the body took too long to arrive").into()),
     };
-    match serde_json::from_slice(&body) {
-        Ok(Value::Object(fields)) => Ok(Fields(fields)),
-        Ok(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-            Err(Problem::invalid_body("", "the body must be one JSON object"))
-        }
-        Err(error) => {
-            let place = format!("the body is not JSON (line {}, column {})", error.line(), error.column());
-            Err(Refusal::malformed("malformed_json", place).into())
+    serde_json::from_slice(&body).map_err(|error| {
+        let place = format!("the body is not JSON (line {}, column {})", error.line(), error.column());
+        Refusal::malformed("malformed_json", place).into()
+    })
+}
+
+impl TryFrom<Value> for Fields {
+    type Error = Problem;
+
+    fn try_from(value: Value) -> Result<Self, Problem> {
+        match value {
+            Value::Object(fields) => Ok(Self(fields)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                Err(Problem::invalid_body("", "the body must be one JSON object"))
+            }
         }
     }
 }

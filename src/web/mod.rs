@@ -17,7 +17,7 @@ use crate::actors::session_auth::SessionAuth;
 use crate::actors::supervision::{Alive, Handle};
 use crate::actors::topology::{Ground, Topology};
 use crate::actors::updates::Updates;
-use crate::config::{Config, seconds};
+use crate::config::{Config, ConfigError, seconds};
 use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::storage::database::Database;
@@ -56,6 +56,8 @@ pub struct Services {
     pub trusted_proxies: Arc<[IpNet]>,
     /// Whether each actor answers.
     pub actors: Vec<Alive>,
+    /// GraphQL.
+    pub graphql: Arc<graphql::Api>,
     /// Whether there is a query page.
     pub query_page: bool,
 }
@@ -73,9 +75,11 @@ pub struct UploadLimits {
 
 impl Services {
     /// The services of a running topology.
-    #[must_use]
-    pub fn new(config: &Config, ground: &Ground, topology: &Topology) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// When the documents that are known beforehand cannot be read.
+    pub fn new(config: &Config, ground: &Ground, topology: &Topology) -> Result<Self, ConfigError> {
+        Ok(Self {
             session_auth: topology.session_auth.clone(),
             resolver: topology.resolver.clone(),
             ingest: topology.ingest.clone(),
@@ -93,7 +97,8 @@ impl Services {
             places: Places::new(config.uploads.max_open, config.uploads.max_open_per_account, ground.metrics.clone()),
             trusted_proxies: config.http.trusted_proxies.clone().into(),
             actors: topology.alive(),
+            graphql: Arc::new(graphql::Api::new(&config.graphql)?),
             query_page: config.http.query_page,
-        }
+        })
     }
 }

@@ -6,8 +6,10 @@ mod operations;
 
 pub use operation::{Ask, Operation};
 pub use operations::{
-    AddTestType, AllTests, CareProviderById, CreateCareProvider, CreatePatient, LinkPatient, PatientById,
-    PatientsOfCareProvider, PutTestResult, RecordConsent, RecordingStatus, TestEventById, TestEvents,
+    AddTestType, AllTests, AxisRangesOf, CareProviderById, CreateCareProvider, CreatePatient, EventOf, LinkPatient, Listed,
+    MOST_COUNTED, MOST_IN_BATCH, ModelsOf, PatientById, PatientList, PatientSummaries, PatientSummary, PatientsById,
+    PatientsOfCareProvider, PutTestResult, RecordConsent, RecordingStatus, RecordingsOf, ScoreAverages, TestEventById,
+    TestEventList, TestEvents, Total,
 };
 
 use super::ServiceError;

@@ -1,11 +1,12 @@
 //! Models: what they are trained from, and which one is a patient's newest.
 
-use super::recordings::{read_digest, read_vector};
+use super::recordings::{read_digest, read_movement, read_vector};
 use super::statement::Row;
 use super::{Database, DatabaseError, Result, statements};
 use crate::domain::ids::{ModelVersion, Movement, PatientId, TestEventId};
 use crate::domain::object_key::ObjectKey;
 use crate::storage::objects::Digest;
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 /// A model whose artifact is durable.
@@ -55,7 +56,34 @@ pub struct TrainingRecording {
     pub features: Vec<f64>,
 }
 
+/// What is known of a model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KnownModel {
+    /// Its version.
+    pub version: ModelVersion,
+    /// For which movement.
+    pub movement: Movement,
+    /// How many training recordings there were when it was trained.
+    pub training_recordings: i32,
+    /// Which features it takes.
+    pub feature_set: String,
+    /// Leave-one-out mean absolute error, points of the score.
+    pub leave_one_out_error: f64,
+    /// The model card, JSON.
+    pub card: String,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// Whether recordings that come now are scored by it: it is the newest of its movement.
+    pub serves: bool,
+}
+
 statements! {
+    MODELS_OF = shared(
+        "SELECT model_version, movement, training_recordings, feature_set, leave_one_out_error, card, created_at,
+                training_recordings = max(training_recordings) OVER (PARTITION BY movement) AS serves
+         FROM models WHERE patient_id = $1 AND ($2 IS NULL OR movement = $2)
+         ORDER BY movement, training_recordings DESC LIMIT $3",
+    );
     TRAINING_RECORDINGS = shared(
         "SELECT test_event_id, clinic_score, feature_set, vector FROM recordings JOIN features USING (test_event_id)
          WHERE patient_id = $1 AND movement = $2 AND training_ordinal BETWEEN $3 AND $4 ORDER BY training_ordinal",
@@ -63,6 +91,20 @@ statements! {
 }
 
 impl Database {
+    /// A patient's models, by movement and the newest first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn models_of(
+        &self,
+        patient: &PatientId,
+        movement: Option<&Movement>,
+        limit: u32,
+    ) -> Result<Vec<KnownModel>> {
+        let read = self.read(MODELS_OF).bind(patient.as_str()).bind(movement.map(Movement::as_str)).bind(limit);
+        read.all().await?.iter().map(read_known_model).collect()
+    }
+
     /// The newest `limit` of a patient's first `count` training recordings of a movement, in their order.
     ///
     /// # Errors
@@ -89,10 +131,26 @@ impl Database {
     }
 }
 
+fn read_known_model(row: &Row) -> Result<KnownModel> {
+    Ok(KnownModel {
+        version: read_version(row)?,
+        movement: read_movement(row)?,
+        training_recordings: row.get("training_recordings")?,
+        feature_set: row.get("feature_set")?,
+        leave_one_out_error: row.get("leave_one_out_error")?,
+        card: row.get("card")?,
+        created_at: row.get("created_at")?,
+        serves: row.get("serves")?,
+    })
+}
+
+fn read_version(row: &Row) -> Result<ModelVersion> {
+    ModelVersion::new(row.get::<String>("model_version")?).map_err(|_| DatabaseError::Corrupt("model version"))
+}
+
 pub(super) fn read_model(row: &Row) -> Result<ModelRow> {
     Ok(ModelRow {
-        version: ModelVersion::new(row.get::<String>("model_version")?)
-            .map_err(|_| DatabaseError::Corrupt("model version"))?,
+        version: read_version(row)?,
         artifact_key: ObjectKey::from_row(row.get("artifact_key")?),
         artifact_digest: read_digest(row.get("artifact_digest")?)?,
     })

@@ -63,6 +63,11 @@ statements! {
     IS_LINKED = shared(
         "SELECT EXISTS (SELECT 1 FROM patient_care_providers WHERE care_provider_id = $1 AND patient_id = $2) AS linked",
     );
+    ARE_LINKED = each(
+        "SELECT count(*) AS linked FROM patient_care_providers
+         WHERE care_provider_id = $1 AND patient_id IN (SELECT value FROM json_each($2))",
+        "SELECT count(*) AS linked FROM patient_care_providers WHERE care_provider_id = $1 AND patient_id = ANY ($2)",
+    );
     PATIENTS_OF = shared(
         "SELECT patient_id, email, first_name, last_name, privacy_consent_date
          FROM patient_care_providers JOIN patients USING (patient_id) WHERE care_provider_id = $1
@@ -145,6 +150,20 @@ impl Database {
         self.read(IS_LINKED).bind(care_provider.as_str()).bind(patient.as_str()).one().await?.get("linked")
     }
 
+    /// Whether the care provider cares for each of the patients, none of whom is named twice.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn are_linked(
+        &self,
+        care_provider: &CareProviderId,
+        patients: impl Iterator<Item = &PatientId>,
+    ) -> Result<bool> {
+        let patients: Vec<&str> = patients.map(PatientId::as_str).collect();
+        let row = self.read(ARE_LINKED).bind(care_provider.as_str()).bind(&patients[..]).one().await?;
+        Ok(usize::try_from(row.get::<i64>("linked")?).is_ok_and(|linked| linked == patients.len()))
+    }
+
     /// The patients of a care provider, by name, at most `limit`.
     ///
     /// # Errors
@@ -177,7 +196,7 @@ pub(super) fn read_patient_id(row: &Row) -> Result<PatientId> {
     PatientId::new(row.get::<String>("patient_id")?).map_err(|_| DatabaseError::Corrupt("patient id"))
 }
 
-fn read_patient(row: &Row) -> Result<Patient> {
+pub(super) fn read_patient(row: &Row) -> Result<Patient> {
     Ok(Patient {
         id: read_patient_id(row)?,
         email: row.get("email")?,

@@ -43,6 +43,34 @@ pub struct AxisRange {
     pub highest: f64,
 }
 
+/// The quality report of a recording, as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QualityReport {
+    /// From the first to the last timestamp, seconds.
+    pub duration_seconds: f64,
+    /// Intervals by duration, hertz.
+    pub effective_rate_hz: Option<f64>,
+    /// Intervals over three times the median one.
+    pub gaps: i32,
+    /// The longest interval, seconds.
+    pub longest_gap_seconds: f64,
+    /// Standard deviation of the intervals, seconds.
+    pub jitter_seconds: f64,
+    /// Timestamps that are not later than the one before.
+    pub non_monotonic: i32,
+    /// Axes on which every sample is the same.
+    pub constant_axes: Vec<String>,
+}
+
+/// Where a recording stands, and what its samples are worth.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordingDetails {
+    /// Where it stands.
+    pub state: RecordingState,
+    /// Its quality report, once it is converted.
+    pub quality: Option<QualityReport>,
+}
+
 statements! {
     FAILED = shared(
         "UPDATE recordings SET status = 'failed', failure_code = $1, failure_message = $2, updated_at = $3
@@ -70,6 +98,26 @@ statements! {
          FROM recordings JOIN test_events USING (test_event_id) LEFT JOIN scores USING (test_event_id)
          WHERE test_event_id = $1",
     );
+    RECORDING_DETAILS = each(
+        "SELECT recordings.test_event_id, recordings.patient_id, movement, status, balance_score, value, lower, upper,
+                model_version, backend, recordings.samples, sampling_rate_hz, failure_code, failure_message, received_at,
+                updated_at, duration_seconds, effective_rate_hz, gaps, longest_gap_s, jitter_s, non_monotonic, constant_axes
+         FROM recordings JOIN test_events USING (test_event_id) LEFT JOIN scores USING (test_event_id)
+             LEFT JOIN quality_reports USING (test_event_id)
+         WHERE recordings.test_event_id IN (SELECT value FROM json_each($1))",
+        "SELECT recordings.test_event_id, recordings.patient_id, movement, status, balance_score, value, lower, upper,
+                model_version, backend, recordings.samples, sampling_rate_hz, failure_code, failure_message, received_at,
+                updated_at, duration_seconds, effective_rate_hz, gaps, longest_gap_s, jitter_s, non_monotonic, constant_axes
+         FROM recordings JOIN test_events USING (test_event_id) LEFT JOIN scores USING (test_event_id)
+             LEFT JOIN quality_reports USING (test_event_id)
+         WHERE recordings.test_event_id = ANY ($1)",
+    );
+    AXIS_RANGES_OF = each(
+        "SELECT test_event_id, patient_id, axis, lowest, highest FROM axis_ranges JOIN recordings USING (test_event_id)
+         WHERE test_event_id IN (SELECT value FROM json_each($1)) ORDER BY test_event_id, axis",
+        "SELECT test_event_id, patient_id, axis, lowest, highest FROM axis_ranges JOIN recordings USING (test_event_id)
+         WHERE test_event_id = ANY ($1) ORDER BY test_event_id, axis",
+    );
     AXIS_RANGES = shared("SELECT axis, lowest, highest FROM axis_ranges WHERE test_event_id = $1 ORDER BY axis");
 }
 
@@ -90,6 +138,29 @@ impl Database {
     pub async fn recording_state(&self, id: TestEventId) -> Result<Option<RecordingState>> {
         let row = self.read(RECORDING_STATE).bind(Uuid::from(id)).optional().await?;
         row.as_ref().map(|row| read_state(id, row)).transpose()
+    }
+
+    /// Those of the recordings that there are, in no order.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn recording_details(&self, ids: &[TestEventId]) -> Result<Vec<RecordingDetails>> {
+        self.read(RECORDING_DETAILS).bind(&uuids(ids)[..]).all().await?.iter().map(read_details).collect()
+    }
+
+    /// The ranges of the axes of those recordings that are converted, by recording and axis, and whose each recording is.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn axis_ranges_of(&self, ids: &[TestEventId]) -> Result<Vec<(TestEventId, PatientId, AxisRange)>> {
+        let rows = self.read(AXIS_RANGES_OF).bind(&uuids(ids)[..]).all().await?;
+        rows.iter()
+            .map(|row| {
+                let range =
+                    AxisRange { axis: row.get("axis")?, lowest: row.get("lowest")?, highest: row.get("highest")? };
+                Ok((row.get::<Uuid>("test_event_id")?.into(), read_patient_id(row)?, range))
+            })
+            .collect()
     }
 
     /// The range of each axis, where the recording is converted.
@@ -130,7 +201,38 @@ pub(super) fn read_digest(bytes: Vec<u8>) -> Result<Digest> {
 }
 
 pub(super) fn read_movement(row: &Row) -> Result<Movement> {
-    Movement::new(row.get::<String>("movement")?).map_err(|_| DatabaseError::Corrupt("movement"))
+    read_movement_named(row, "movement")
+}
+
+/// A movement that stands in that column.
+pub(super) fn read_movement_named(row: &Row, column: &'static str) -> Result<Movement> {
+    Movement::new(row.get::<String>(column)?).map_err(|_| DatabaseError::Corrupt(column))
+}
+
+fn uuids(ids: &[TestEventId]) -> Vec<Uuid> {
+    ids.iter().map(|id| Uuid::from(*id)).collect()
+}
+
+fn read_details(row: &Row) -> Result<RecordingDetails> {
+    let state = read_state(row.get::<Uuid>("test_event_id")?.into(), row)?;
+    let quality = match row.get("duration_seconds")? {
+        None => None,
+        Some(duration_seconds) => Some(QualityReport {
+            duration_seconds,
+            effective_rate_hz: row.get("effective_rate_hz")?,
+            gaps: row.get("gaps")?,
+            longest_gap_seconds: row.get("longest_gap_s")?,
+            jitter_seconds: row.get("jitter_s")?,
+            non_monotonic: row.get("non_monotonic")?,
+            constant_axes: row
+                .get::<String>("constant_axes")?
+                .split(',')
+                .filter(|axis| !axis.is_empty())
+                .map(str::to_owned)
+                .collect(),
+        }),
+    };
+    Ok(RecordingDetails { state, quality })
 }
 
 pub(super) fn read_recording(row: &Row) -> Result<RecordingRow> {

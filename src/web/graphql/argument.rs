@@ -16,6 +16,36 @@ pub(super) fn time(argument: &str, text: &str) -> Result<DateTime<Utc>, ServiceE
     times::parse(text).ok_or_else(|| invalid(argument, "is no time"))
 }
 
+/// The earliest time that an argument may name.
+pub(super) fn earliest() -> DateTime<Utc> {
+    DateTime::from_timestamp(-62_135_596_800, 0).unwrap_or(DateTime::UNIX_EPOCH)
+}
+
+/// The latest time that an argument may name.
+pub(super) fn latest() -> DateTime<Utc> {
+    DateTime::from_timestamp(253_402_300_799, 0).unwrap_or(DateTime::UNIX_EPOCH)
+}
+
+/// Entries of a page where the client names no number.
+const USUAL_PAGE: u32 = 50;
+
+/// The entries of a page.
+pub(super) fn page(first: Option<i32>, largest: u32) -> Result<u32, ServiceError> {
+    match first.map(u32::try_from) {
+        None => Ok(USUAL_PAGE.min(largest)),
+        Some(Ok(first)) if first > largest => {
+            Err(ServiceError::Invalid { code: "page_too_large", detail: format!("first is at most {largest}") })
+        }
+        Some(Ok(first @ 1..)) => Ok(first),
+        Some(Ok(0) | Err(_)) => Err(invalid("first", "must be at least 1")),
+    }
+}
+
+/// A text to search for; nothing but spaces is none.
+pub(super) fn search(text: Option<String>) -> Option<String> {
+    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
 /// The error of an argument that has the wrong form.
 pub(super) fn invalid(argument: &str, problem: impl Display) -> ServiceError {
     ServiceError::Invalid { code: "invalid_argument", detail: format!("{argument} {problem}") }

@@ -1,74 +1,66 @@
 //! `POST /graphql`, and the query page `GET /graphiql`.
 
+mod api;
 mod argument;
 mod context;
+mod cursor;
+mod documents;
 mod limits;
+mod loaders;
 mod mutation;
+mod pages;
 mod query;
+mod recording;
+mod refusal;
 mod schema;
 mod times;
 mod types;
 
+pub use api::Api;
+
 use super::Services;
-use super::body::read_object;
+use super::body::{Fields, read_value};
 use super::caller::Authenticated;
 use super::problem::Problem;
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
+use api::Request;
 use context::Context;
-use juniper::InputValue;
-use juniper::http::GraphQLRequest;
-use schema::{Schema, schema};
-use serde::Deserialize;
-use serde_json::{Value, json};
-
-/// Bytes of the largest body.
-const LARGEST_BODY: usize = 256 << 10;
+use serde_json::Value;
 
 /// Adds the routes.
 pub fn configure(routes: &mut web::ServiceConfig) {
     routes
-        .app_data(web::Data::new(schema()))
         .service(web::resource("/graphql").route(web::post().to(execute)))
         .service(web::resource("/graphiql").route(web::get().to(query_page)));
 }
 
+/// Runs one request, or several one after the other where the body is a list.
 async fn execute(
     request: HttpRequest,
     Authenticated(caller): Authenticated,
     payload: web::Payload,
     services: web::Data<Services>,
-    schema: web::Data<Schema>,
 ) -> Result<HttpResponse, Problem> {
-    let mut fields = read_object(&request, payload, LARGEST_BODY).await?;
-    let query = fields.text("query")?;
-    let operation_name = fields.optional_text("operationName")?;
-    let variables = match fields.value("variables") {
-        None | Some(Value::Null) => None,
-        Some(variables @ Value::Object(_)) => Some(
-            InputValue::deserialize(variables)
-                .map_err(|_| Problem::invalid_body("/variables", "holds a value that GraphQL does not have"))?,
-        ),
-        Some(Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) => {
-            return Err(Problem::invalid_body("/variables", "must be an object"));
+    let api = &services.graphql;
+    let bounds = api.bounds();
+    let body = read_value(&request, payload, bounds.max_body_bytes).await?;
+    let context = Context::new(services.resolver.clone(), caller, bounds.max_page);
+    let answer = match body {
+        Value::Array(requests) => {
+            if requests.is_empty() || requests.len() > bounds.max_batch {
+                let detail = format!("a list has 1 to {} requests", bounds.max_batch);
+                return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "batch_too_large", detail));
+            }
+            let requests = requests.into_iter().map(|request| Request::read(Fields::try_from(request)?));
+            api.run_all(requests.collect::<Result<_, Problem>>()?, &context).await
         }
+        request => api.run(Request::read(Fields::try_from(request)?)?, &context).await,
     };
-    limits::check(&query).map_err(|detail| Problem::invalid_body("/query", detail))?;
-    let context = Context { resolver: services.resolver.clone(), caller };
-    let response = GraphQLRequest::new(query, operation_name, variables).execute(&schema, &context).await;
-    let mut document = serde_json::to_value(&response).unwrap_or_default();
-    give_codes(&mut document);
-    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(document))
-}
-
-/// An error without a code is one of the document: the operations give theirs.
-fn give_codes(document: &mut Value) {
-    let errors = document.get_mut("errors").and_then(Value::as_array_mut);
-    for error in errors.into_iter().flatten().filter_map(Value::as_object_mut) {
-        if error.get("extensions").is_none_or(Value::is_null) {
-            error.insert("extensions".into(), json!({ "code": "invalid_document" }));
-        }
-    }
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .content_type(header::ContentType::json())
+        .body(answer))
 }
 
 async fn query_page(services: web::Data<Services>) -> Result<HttpResponse, Problem> {
@@ -85,5 +77,7 @@ async fn query_page(services: web::Data<Services>) -> Result<HttpResponse, Probl
         .body(include_str!("page.html")))
 }
 
+#[cfg(test)]
+mod limit_tests;
 #[cfg(test)]
 mod tests;

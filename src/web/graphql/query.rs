@@ -1,13 +1,18 @@
 //! What can be read: each operation checks the form of its arguments and asks the resolver.
 
-use super::argument::{id, invalid, time};
+use super::argument::{self, id, invalid, time};
 use super::context::{Context, answer, list};
+use super::cursor;
+use super::pages::{Model, PatientPage, Period, ScoreAverage, TestEventPage, total_asked};
+use super::recording::RecordingStatus;
 use super::types::{CareProvider, Patient, SortDirection, Test, TestEvent};
 use crate::actors::resolver::{
-    AllTests, CareProviderById, PatientById, PatientsOfCareProvider, TestEventById, TestEvents,
+    AllTests, CareProviderById, ModelsOf, PatientById, PatientList, PatientsOfCareProvider, ScoreAverages, TestEventById,
+    TestEventList, TestEvents,
 };
-use crate::storage::database::TestEventFilter;
-use juniper::{FieldResult, graphql_object};
+use crate::domain::access::Role;
+use crate::storage::database::{PatientListFilter, TestEventFilter, TestEventListFilter, TimeOrder};
+use juniper::{DefaultScalarValue, Executor, FieldResult, graphql_object};
 
 /// Test events in an answer where the client names no count.
 const USUAL_COUNT: u32 = 1_000;
@@ -16,7 +21,7 @@ const USUAL_COUNT: u32 = 1_000;
 pub(super) struct Query;
 
 #[graphql_object]
-#[graphql(context = Context, rename_all = "none")]
+#[graphql(context = Context, rename_all = "none", scalar = DefaultScalarValue)]
 impl Query {
     /// A patient's profile.
     #[graphql(name = "getPatientById")]
@@ -98,5 +103,111 @@ impl Query {
     #[graphql(name = "getAllAvailableTests")]
     async fn all_tests(context: &Context) -> FieldResult<Option<Vec<Option<Test>>>> {
         answer(async { context.ask(AllTests).await.map(list) }).await
+    }
+
+    /// A page of the patients of a care provider, by name: of the one who asks, where none is named, and of all patients
+    /// for an admin. `search` is how a name, a first name, an e-mail address or an id begins; found patients are in the order
+    /// of what they were found by.
+    #[graphql(name = "listPatients")]
+    async fn list_patients(
+        context: &Context,
+        executor: &Executor<'_, '_, Context, DefaultScalarValue>,
+        care_provider_id: Option<String>,
+        search: Option<String>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> FieldResult<Option<PatientPage>> {
+        let total = total_asked(executor);
+        answer(async {
+            let named = care_provider_id.map(|text| id("care_provider_id", &text)).transpose()?;
+            let own = match &context.caller().role {
+                Role::CareProvider(own) => Some(own.clone()),
+                Role::Patient(_) | Role::Admin => None,
+            };
+            let filter = PatientListFilter { care_provider: named.or(own), search: argument::search(search) };
+            let after = after.as_deref().map(cursor::patient).transpose()?.unwrap_or_default();
+            let limit = argument::page(first, context.largest_page)?;
+            context.ask(PatientList { filter, after, limit, total }).await.map(PatientPage::from)
+        })
+        .await
+    }
+
+    /// A page of a patient's test events, the latest first unless told otherwise. `search` is a text that the notes hold.
+    #[graphql(name = "listTestEvents")]
+    #[expect(clippy::too_many_arguments, reason = "each is one filter")]
+    async fn list_test_events(
+        context: &Context,
+        executor: &Executor<'_, '_, Context, DefaultScalarValue>,
+        patient_id: String,
+        test_type: Option<String>,
+        status: Option<RecordingStatus>,
+        scored: Option<bool>,
+        search: Option<String>,
+        from_time: Option<String>,
+        to_time: Option<String>,
+        sort: Option<SortDirection>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> FieldResult<Option<TestEventPage>> {
+        let total = total_asked(executor);
+        answer(async {
+            let patient = id("patient_id", &patient_id)?;
+            let filter = TestEventListFilter {
+                test_type: test_type.map(|name| id("test_type", &name)).transpose()?,
+                status: status.map(Into::into),
+                scored,
+                search: argument::search(search),
+                from: from_time.map_or_else(|| Ok(argument::earliest()), |text| time("from_time", &text))?,
+                to: to_time.map_or_else(|| Ok(argument::latest()), |text| time("to_time", &text))?,
+                order: match sort {
+                    Some(SortDirection::asc) => TimeOrder::EarliestFirst,
+                    Some(SortDirection::desc) | None => TimeOrder::LatestFirst,
+                },
+            };
+            let after = after.as_deref().map(cursor::event).transpose()?;
+            let limit = argument::page(first, context.largest_page)?;
+            context.ask(TestEventList { patient, filter, after, limit, total }).await.map(TestEventPage::from)
+        })
+        .await
+    }
+
+    /// Averages of a patient's balance scores over weeks or months, by movement and then in time. Periods are UTC's: a week
+    /// begins on Monday. The first is the one that holds `from_time` (a year before the end, where it is absent), the end is
+    /// `to_time` (now). A period without a score is left out.
+    #[graphql(name = "getScoreAverages")]
+    async fn score_averages(
+        context: &Context,
+        patient_id: String,
+        period: Period,
+        movement: Option<String>,
+        from_time: Option<String>,
+        to_time: Option<String>,
+    ) -> FieldResult<Option<Vec<ScoreAverage>>> {
+        answer(async {
+            let averages = ScoreAverages {
+                patient: id("patient_id", &patient_id)?,
+                period: period.into(),
+                movement: movement.map(|name| id("movement", &name)).transpose()?,
+                from: from_time.map(|text| time("from_time", &text)).transpose()?,
+                to: to_time.map(|text| time("to_time", &text)).transpose()?,
+            };
+            Ok(context.ask(averages).await?.into_iter().map(ScoreAverage::from).collect())
+        })
+        .await
+    }
+
+    /// A patient's models, by movement and the newest first, at most 200.
+    #[graphql(name = "listModels")]
+    async fn list_models(
+        context: &Context,
+        patient_id: String,
+        movement: Option<String>,
+    ) -> FieldResult<Option<Vec<Model>>> {
+        answer(async {
+            let patient = id("patient_id", &patient_id)?;
+            let movement = movement.map(|name| id("movement", &name)).transpose()?;
+            Ok(context.ask(ModelsOf { patient, movement }).await?.into_iter().map(Model::from).collect())
+        })
+        .await
     }
 }

@@ -2,22 +2,29 @@ use super::*;
 use crate::actors::metrics::Metrics;
 use crate::actors::resolver::{Resolver, ResolverDeps};
 use crate::actors::supervision::{SupervisionPolicy, Supervisor};
+use crate::config::GraphqlConfig;
 use crate::domain::access::{Caller, Role};
 use crate::domain::clock::SystemClock;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{AccountId, SessionId};
 use crate::storage::database::Database;
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
-struct Bench {
+pub(super) struct Bench {
+    api: Api,
     context: Context,
     supervisor: Supervisor,
     _folder: tempfile::TempDir,
 }
 
 impl Bench {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
+        Self::with(GraphqlConfig::default()).await
+    }
+
+    pub(super) async fn with(config: GraphqlConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let second = Duration::from_secs(1);
         let database = Database::open_sqlite(&folder.path().join("rows.db"), 2, 5 * second).await.unwrap();
@@ -34,17 +41,13 @@ impl Bench {
         let (resolver, supervisor) =
             Supervisor::start(&policy, &Metrics::new(), &Entropy::from_seed(1), move || Resolver::new(deps.clone()));
         let (account, session) = (AccountId::from(uuid::Uuid::nil()), SessionId::from(uuid::Uuid::nil()));
-        let context = Context { resolver, caller: Caller { account, session, role: Role::Admin } };
-        Self { context, supervisor, _folder: folder }
+        let context = Context::new(resolver, Caller { account, session, role: Role::Admin }, config.max_page);
+        Self { api: Api::new(&config).unwrap(), context, supervisor, _folder: folder }
     }
 
-    async fn ask(&self, query: &str, variables: Value) -> Value {
-        let variables = InputValue::deserialize(variables).unwrap();
-        let request: GraphQLRequest = GraphQLRequest::new(query.into(), None, Some(variables));
-        let response = request.execute(&schema(), &self.context).await;
-        let mut document = serde_json::to_value(&response).unwrap();
-        give_codes(&mut document);
-        document
+    pub(super) async fn ask(&self, query: &str, variables: Value) -> Value {
+        let fields = Fields::try_from(json!({ "query": query, "variables": variables })).unwrap();
+        serde_json::from_slice(&self.api.run(Request::read(fields).unwrap(), &self.context).await).unwrap()
     }
 }
 

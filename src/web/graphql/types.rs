@@ -1,28 +1,86 @@
 //! The types of the schema, with the contract's names, and what they are made of.
 
+use super::context::Context;
+use super::recording::Recording;
 use super::times;
-use crate::storage::database;
-use juniper::{GraphQLEnum, GraphQLObject};
+use crate::actors::resolver::{EventOf, PatientSummary};
+use crate::storage::database::{self, TimedScore};
+use juniper::{FieldResult, GraphQLEnum, GraphQLObject, graphql_object};
 
 /// A patient.
-#[derive(GraphQLObject)]
-#[graphql(rename_all = "none")]
-pub(super) struct Patient {
-    patient_id: String,
-    email: Option<String>,
-    first_name: Option<String>,
-    last_name: Option<String>,
-    privacy_consent_date: Option<String>,
-}
+pub(super) struct Patient(database::Patient);
 
 impl From<database::Patient> for Patient {
     fn from(patient: database::Patient) -> Self {
+        Self(patient)
+    }
+}
+
+#[graphql_object]
+#[graphql(context = Context, rename_all = "none")]
+impl Patient {
+    fn patient_id(&self) -> &str {
+        self.0.id.as_str()
+    }
+
+    fn email(&self) -> Option<&str> {
+        self.0.email.as_deref()
+    }
+
+    fn first_name(&self) -> Option<&str> {
+        self.0.first_name.as_deref()
+    }
+
+    fn last_name(&self) -> Option<&str> {
+        self.0.last_name.as_deref()
+    }
+
+    fn privacy_consent_date(&self) -> Option<&str> {
+        self.0.privacy_consent_date.as_deref()
+    }
+
+    /// The latest computed score.
+    async fn latest_score(&self, context: &Context) -> FieldResult<Option<LatestScore>> {
+        Ok(self.summary(context).await?.and_then(|summary| summary.latest).map(LatestScore::from))
+    }
+
+    /// Points a week: the slope of the line that fits the last ten scores of the latest score's movement best. Null for
+    /// fewer than three.
+    async fn trend(&self, context: &Context) -> FieldResult<Option<f64>> {
+        Ok(self.summary(context).await?.and_then(|summary| summary.trend))
+    }
+
+    /// How many test events there are, counted up to 10,000.
+    async fn event_count(&self, context: &Context) -> FieldResult<Option<i32>> {
+        Ok(self.summary(context).await?.and_then(|summary| i32::try_from(summary.events).ok()))
+    }
+}
+
+impl Patient {
+    async fn summary(&self, context: &Context) -> FieldResult<Option<PatientSummary>> {
+        context.loaders.summaries.load(self.0.id.clone()).await
+    }
+}
+
+/// A computed score of a patient.
+#[derive(GraphQLObject)]
+#[graphql(rename_all = "none")]
+pub(super) struct LatestScore {
+    test_event_id: String,
+    movement: String,
+    /// 0 to 100.
+    balance_score: i32,
+    /// When the test began; where that is not known, when it became known. RFC 3339, UTC.
+    time: String,
+}
+
+impl From<TimedScore> for LatestScore {
+    fn from(score: TimedScore) -> Self {
         Self {
-            patient_id: patient.id.to_string(),
-            email: patient.email,
-            first_name: patient.first_name,
-            last_name: patient.last_name,
-            privacy_consent_date: patient.privacy_consent_date,
+            test_event_id: score.event.to_string(),
+            movement: score.movement.to_string(),
+            balance_score: score.score,
+            time: times::shown(score.time),
         }
     }
 }
@@ -75,31 +133,58 @@ impl From<database::TestType> for Test {
 }
 
 /// A test that a patient did. Times are RFC 3339, UTC; scores are 0 to 100.
-#[derive(GraphQLObject)]
-#[graphql(rename_all = "none")]
-pub(super) struct TestEvent {
-    test_event_id: String,
-    patient_id: String,
-    test_type: String,
-    balance_score: Option<i32>,
-    doctor_score: Option<i32>,
-    notes: Option<String>,
-    start_time: Option<String>,
-    end_time: Option<String>,
-}
+pub(super) struct TestEvent(database::TestEvent);
 
 impl From<database::TestEvent> for TestEvent {
     fn from(event: database::TestEvent) -> Self {
-        Self {
-            test_event_id: event.id.to_string(),
-            patient_id: event.patient.to_string(),
-            test_type: event.test_type.to_string(),
-            balance_score: event.balance_score,
-            doctor_score: event.doctor_score,
-            notes: event.notes,
-            start_time: event.start_time.map(times::shown),
-            end_time: event.end_time.map(times::shown),
-        }
+        Self(event)
+    }
+}
+
+#[graphql_object]
+#[graphql(context = Context, rename_all = "none")]
+impl TestEvent {
+    fn test_event_id(&self) -> String {
+        self.0.id.to_string()
+    }
+
+    fn patient_id(&self) -> &str {
+        self.0.patient.as_str()
+    }
+
+    fn test_type(&self) -> &str {
+        self.0.test_type.as_str()
+    }
+
+    fn balance_score(&self) -> Option<i32> {
+        self.0.balance_score
+    }
+
+    fn doctor_score(&self) -> Option<i32> {
+        self.0.doctor_score
+    }
+
+    fn notes(&self) -> Option<&str> {
+        self.0.notes.as_deref()
+    }
+
+    fn start_time(&self) -> Option<String> {
+        self.0.start_time.map(times::shown)
+    }
+
+    fn end_time(&self) -> Option<String> {
+        self.0.end_time.map(times::shown)
+    }
+
+    /// The patient who did it.
+    async fn patient(&self, context: &Context) -> FieldResult<Option<Patient>> {
+        Ok(context.loaders.patients.load(self.0.patient.clone()).await?.map(Patient::from))
+    }
+
+    /// Where its recording stands, with score and quality; null where none has come.
+    async fn recording(&self, context: &Context) -> FieldResult<Option<Recording>> {
+        let event = EventOf { event: self.0.id, patient: self.0.patient.clone() };
+        Ok(context.loaders.recordings.load(event).await?.map(Recording::from))
     }
 }
 

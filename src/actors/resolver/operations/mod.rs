@@ -1,14 +1,22 @@
 //! The operations, a subject a file.
 
 mod care_providers;
+mod lists;
+mod models;
+mod patient_lists;
 mod patients;
 mod recordings;
+mod test_event_lists;
 mod test_events;
 mod test_types;
 
 pub use care_providers::{CareProviderById, CreateCareProvider, LinkPatient, PatientsOfCareProvider};
+pub use lists::{EventOf, Listed, MOST_COUNTED, MOST_IN_BATCH, Total};
+pub use models::ModelsOf;
+pub use patient_lists::{PatientList, PatientSummaries, PatientSummary, PatientsById};
 pub use patients::{CreatePatient, PatientById, RecordConsent};
-pub use recordings::RecordingStatus;
+pub use recordings::{AxisRangesOf, RecordingStatus, RecordingsOf};
+pub use test_event_lists::{ScoreAverages, TestEventList};
 pub use test_events::{PutTestResult, TestEventById, TestEvents};
 pub use test_types::{AddTestType, AllTests};
 

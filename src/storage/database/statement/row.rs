@@ -4,7 +4,7 @@ use super::super::{DatabaseError, Result};
 use chrono::{DateTime, Utc};
 use sqlx::postgres::{PgRow, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteRow};
-use sqlx::{Decode, Row as _, Type};
+use sqlx::{Decode, Row as _, Type, ValueRef as _};
 use uuid::Uuid;
 
 /// A row of either database.
@@ -20,6 +20,14 @@ impl Row {
     /// The column of that name.
     pub(in super::super) fn get<T: Column>(&self, column: &'static str) -> Result<T> {
         T::read(self, column)
+    }
+
+    /// Whether the column of that name is null.
+    pub(in super::super) fn is_null(&self, column: &'static str) -> Result<bool> {
+        Ok(match self {
+            Self::Sqlite(row) => row.try_get_raw(column)?.is_null(),
+            Self::Postgres(row) => row.try_get_raw(column)?.is_null(),
+        })
     }
 }
 

@@ -4,27 +4,31 @@
 //! types of their parameters, and asks for the plan of each that is made without knowing the parameters.
 
 use super::*;
-use crate::storage::database::{accounts, jobs, models, patients, recordings, sessions, steps, test_events};
+use crate::storage::database::{
+    accounts, jobs, models, patient_lists, patients, recordings, sessions, steps, test_event_lists, test_events,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 11] = [
+const REGISTRY: [&[Sql]; 13] = [
     STATEMENTS,
     accounts::STATEMENTS,
     hints::STATEMENTS,
     jobs::STATEMENTS,
     models::STATEMENTS,
+    patient_lists::STATEMENTS,
     patients::STATEMENTS,
     recordings::STATEMENTS,
     sessions::STATEMENTS,
     steps::postgres::STATEMENTS,
     steps::sqlite::STATEMENTS,
+    test_event_lists::STATEMENTS,
     test_events::STATEMENTS,
 ];
 /// Tables whose size has no bound.
-pub(super) const GROWING: [&str; 16] = [
+pub(super) const GROWING: [&str; 17] = [
     "accounts",
     "axis_ranges",
     "care_providers",
@@ -32,6 +36,7 @@ pub(super) const GROWING: [&str; 16] = [
     "jobs",
     "models",
     "patient_care_providers",
+    "patient_terms",
     "patients",
     "quality_reports",
     "recordings",

@@ -1,6 +1,7 @@
 //! The contract: every function here holds on a fresh database of either kind.
 
 mod accounts;
+mod lists;
 mod patients;
 mod queue;
 mod steps;
@@ -10,6 +11,7 @@ use crate::domain::access::Role;
 use crate::domain::ids::{AccountId, CareProviderId, SessionId};
 use crate::domain::score::{Failure, Score};
 use accounts::*;
+use lists::*;
 use patients::*;
 use queue::*;
 use steps::*;
@@ -57,6 +59,10 @@ contract! {
     patients_are_listed_by_name_to_who_cares_for_them,
     test_events_are_changed_by_their_patient_and_listed_in_time,
     test_types_are_listed_by_name,
+    patients_are_paged_by_name_and_found_by_what_they_begin_with,
+    events_are_paged_in_time_and_filtered,
+    what_lists_show_of_patients_and_recordings,
+    scores_are_averaged_over_weeks_and_months_with_the_change,
     hints_reach_who_listens,
     what_is_dropped_uncommitted_did_not_happen_and_statements_are_counted,
 }

@@ -1,0 +1,133 @@
+//! Lists of patients, and what a list shows of each.
+
+use super::lists::{Listed, MOST_COUNTED, Total, access_of, check_batch};
+use super::{Access, Caller, Operation, ResolverDeps, ServiceError, check_length};
+use crate::domain::averages::trend;
+use crate::domain::ids::PatientId;
+use crate::storage::database::{self, Patient, PatientListFilter, PatientPlace, TimedScore};
+use std::collections::BTreeMap;
+
+/// Scores that a trend is taken from at most.
+const MOST_SCORES: u32 = 10;
+
+/// A page of a care provider's patients, or of all of them.
+pub struct PatientList {
+    /// Which patients.
+    pub filter: PatientListFilter,
+    /// Behind which of them the page begins.
+    pub after: PatientPlace,
+    /// Patients on the page at most.
+    pub limit: u32,
+    /// Whether the list is counted.
+    pub total: Total,
+}
+
+impl Operation for PatientList {
+    const NAME: &'static str = "patient_list";
+    const SUBJECT: &'static str = "care provider";
+    type Answer = Listed<(Patient, PatientPlace)>;
+
+    async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
+        Ok(match &self.filter.care_provider {
+            Some(care_provider) => Access::CareProvider(care_provider.clone()),
+            None => Access::AllPatients,
+        })
+    }
+
+    async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Self::Answer, ServiceError> {
+        check_length("search", self.filter.search.as_deref(), 254)?;
+        let Self { filter, after, limit, total } = self;
+        let page = deps.database.patient_page(&filter, &after, limit.saturating_add(1), total.bound()).await?;
+        if let (true, Some(care_provider)) = (page.entries.is_empty(), &filter.care_provider)
+            && deps.database.care_provider(care_provider).await?.is_none()
+        {
+            return Err(ServiceError::NotFound(Self::SUBJECT));
+        }
+        Ok(Listed::of(page, limit))
+    }
+}
+
+/// The profiles of some patients.
+pub struct PatientsById {
+    /// Which.
+    pub patients: Vec<PatientId>,
+}
+
+impl Operation for PatientsById {
+    const NAME: &'static str = "patients_by_id";
+    const SUBJECT: &'static str = "patient";
+    type Answer = BTreeMap<PatientId, Patient>;
+
+    async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
+        check_batch(self.patients.len())?;
+        Ok(access_of(&self.patients))
+    }
+
+    async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Self::Answer, ServiceError> {
+        let patients = deps.database.patients_by_id(&self.patients).await?;
+        Ok(patients.into_iter().map(|patient| (patient.id.clone(), patient)).collect())
+    }
+}
+
+/// What a list shows of a patient beside the profile.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PatientSummary {
+    /// Test events, or [`MOST_COUNTED`] where there are more.
+    pub events: u32,
+    /// The latest computed score.
+    pub latest: Option<TimedScore>,
+    /// The trend of the latest scores of that movement, points a week.
+    pub trend: Option<f64>,
+}
+
+impl From<database::PatientSummary> for PatientSummary {
+    fn from(summary: database::PatientSummary) -> Self {
+        let latest = summary.scores.first().cloned();
+        let alike = summary.scores.iter().filter(|score| Some(&score.movement) == latest.as_ref().map(|l| &l.movement));
+        let scores: Vec<_> = alike.map(|score| (score.time, f64::from(score.score))).collect();
+        Self { events: summary.events.min(MOST_COUNTED), latest, trend: trend(&scores) }
+    }
+}
+
+/// What a list shows of some patients.
+pub struct PatientSummaries {
+    /// Which.
+    pub patients: Vec<PatientId>,
+}
+
+impl Operation for PatientSummaries {
+    const NAME: &'static str = "patient_summaries";
+    const SUBJECT: &'static str = "patient";
+    type Answer = BTreeMap<PatientId, PatientSummary>;
+
+    async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
+        check_batch(self.patients.len())?;
+        Ok(access_of(&self.patients))
+    }
+
+    async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Self::Answer, ServiceError> {
+        let summaries = deps.database.patient_summaries(&self.patients, MOST_COUNTED, MOST_SCORES).await?;
+        Ok(summaries.into_iter().map(|(patient, summary)| (patient, summary.into())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::Movement;
+    use chrono::{DateTime, TimeDelta};
+
+    #[test]
+    fn a_trend_is_of_the_movement_of_the_latest_score_alone() {
+        let score = |day: i64, movement: &str, score: i32| TimedScore {
+            event: uuid::Uuid::from_u128(day.unsigned_abs().into()).into(),
+            movement: Movement::new(movement).unwrap(),
+            time: DateTime::UNIX_EPOCH + TimeDelta::days(day),
+            score,
+        };
+        let scores = vec![score(21, "a", 70), score(20, "b", 1), score(14, "a", 60), score(7, "a", 50), score(1, "b", 99)];
+        let summary = PatientSummary::from(database::PatientSummary { events: 7, scores });
+        assert_eq!(summary.latest.map(|score| score.score), Some(70));
+        assert!((summary.trend.unwrap() - 10.0).abs() < 1e-9);
+    }
+}

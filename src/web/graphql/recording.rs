@@ -1,0 +1,205 @@
+//! Where a recording stands, as the status document says it, with its quality report and the ranges of its axes.
+
+use super::context::Context;
+use super::times;
+use crate::actors::resolver::EventOf;
+use crate::domain::score::{self, RecordingState};
+use crate::storage::database::{self, RecordingDetails};
+use juniper::{FieldResult, GraphQLEnum, GraphQLObject, graphql_object};
+
+/// A recording.
+pub(super) struct Recording(RecordingDetails);
+
+impl From<RecordingDetails> for Recording {
+    fn from(details: RecordingDetails) -> Self {
+        Self(details)
+    }
+}
+
+#[graphql_object]
+#[graphql(context = Context, rename_all = "none")]
+impl Recording {
+    fn status(&self) -> RecordingStatus {
+        self.state().status.into()
+    }
+
+    /// The score with its interval and the model that gave it.
+    fn score(&self) -> Option<Score> {
+        self.state().score.clone().map(Score::from)
+    }
+
+    /// How many samples it has.
+    fn samples(&self) -> i32 {
+        i32::try_from(self.state().samples).unwrap_or(i32::MAX)
+    }
+
+    /// Measured, hertz.
+    fn sampling_rate_hz(&self) -> Option<f64> {
+        self.state().sampling_rate_hz
+    }
+
+    /// Why it failed.
+    fn failure(&self) -> Option<Failure> {
+        self.state().failure.clone().map(|failure| Failure { code: failure.code, message: failure.message })
+    }
+
+    /// When it was acknowledged.
+    fn received_at(&self) -> String {
+        times::shown(self.state().received_at)
+    }
+
+    /// When its status last changed.
+    fn updated_at(&self) -> String {
+        times::shown(self.state().updated_at)
+    }
+
+    /// The quality report; null until it is converted.
+    fn quality(&self) -> Option<Quality> {
+        let samples = i32::try_from(self.state().samples).unwrap_or(i32::MAX);
+        self.0.quality.clone().map(|report| Quality::new(samples, report))
+    }
+
+    /// Lowest and highest value of each axis, by name; empty until it is converted.
+    async fn ranges(&self, context: &Context) -> FieldResult<Vec<AxisRange>> {
+        let event = EventOf { event: self.state().test_event_id, patient: self.state().patient_id.clone() };
+        let ranges = context.loaders.ranges.load(event).await?.unwrap_or_default();
+        Ok(ranges.into_iter().map(AxisRange::from).collect())
+    }
+}
+
+impl Recording {
+    fn state(&self) -> &RecordingState {
+        &self.0.state
+    }
+}
+
+/// Where a recording stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, GraphQLEnum)]
+#[graphql(rename_all = "none")]
+#[expect(non_camel_case_types, reason = "the names of the status document")]
+pub(super) enum RecordingStatus {
+    /// Durable, not converted yet.
+    received,
+    /// Its score is being computed.
+    converted,
+    /// It carries a clinician's score and counts towards the patient's model.
+    training,
+    /// It is scored when the patient's first model arrives.
+    awaiting_model,
+    /// Scored.
+    scored,
+    /// A later step refused it.
+    failed,
+}
+
+impl From<score::RecordingStatus> for RecordingStatus {
+    fn from(status: score::RecordingStatus) -> Self {
+        match status {
+            score::RecordingStatus::Received => Self::received,
+            score::RecordingStatus::Converted => Self::converted,
+            score::RecordingStatus::Training => Self::training,
+            score::RecordingStatus::AwaitingModel => Self::awaiting_model,
+            score::RecordingStatus::Scored => Self::scored,
+            score::RecordingStatus::Failed => Self::failed,
+        }
+    }
+}
+
+impl From<RecordingStatus> for score::RecordingStatus {
+    fn from(status: RecordingStatus) -> Self {
+        match status {
+            RecordingStatus::received => Self::Received,
+            RecordingStatus::converted => Self::Converted,
+            RecordingStatus::training => Self::Training,
+            RecordingStatus::awaiting_model => Self::AwaitingModel,
+            RecordingStatus::scored => Self::Scored,
+            RecordingStatus::failed => Self::Failed,
+        }
+    }
+}
+
+/// A score with its 90 % interval, each 0 to 100.
+#[derive(GraphQLObject)]
+#[graphql(rename_all = "none")]
+pub(super) struct Score {
+    value: f64,
+    /// Lower end of the interval.
+    lower: Option<f64>,
+    /// Upper end of the interval.
+    upper: Option<f64>,
+    model_version: String,
+    /// Who ran the model: `local` or `sagemaker`.
+    backend: String,
+}
+
+impl From<score::Score> for Score {
+    fn from(score: score::Score) -> Self {
+        Self {
+            value: score.value,
+            lower: score.lower,
+            upper: score.upper,
+            model_version: score.model_version.to_string(),
+            backend: score.backend.to_owned(),
+        }
+    }
+}
+
+/// Why a recording failed.
+#[derive(GraphQLObject)]
+#[graphql(rename_all = "none")]
+pub(super) struct Failure {
+    /// Stable, `snake_case`.
+    code: String,
+    message: String,
+}
+
+/// What can be said of a recording's quality from its samples alone.
+#[derive(GraphQLObject)]
+#[graphql(rename_all = "none")]
+pub(super) struct Quality {
+    samples: i32,
+    /// From the first to the last timestamp.
+    duration_seconds: f64,
+    /// Intervals by duration.
+    effective_rate_hz: Option<f64>,
+    /// Intervals over three times the median one.
+    gaps: i32,
+    longest_gap_seconds: f64,
+    /// Standard deviation of the intervals.
+    jitter_seconds: f64,
+    /// Timestamps that are not later than the one before.
+    non_monotonic: i32,
+    /// Axes on which every sample is the same.
+    constant_axes: Vec<String>,
+}
+
+impl Quality {
+    fn new(samples: i32, report: database::QualityReport) -> Self {
+        Self {
+            samples,
+            duration_seconds: report.duration_seconds,
+            effective_rate_hz: report.effective_rate_hz,
+            gaps: report.gaps,
+            longest_gap_seconds: report.longest_gap_seconds,
+            jitter_seconds: report.jitter_seconds,
+            non_monotonic: report.non_monotonic,
+            constant_axes: report.constant_axes,
+        }
+    }
+}
+
+/// Lowest and highest value of an axis.
+#[derive(GraphQLObject)]
+#[graphql(rename_all = "none")]
+pub(super) struct AxisRange {
+    /// `ax` to `mz`.
+    axis: String,
+    lowest: f64,
+    highest: f64,
+}
+
+impl From<database::AxisRange> for AxisRange {
+    fn from(range: database::AxisRange) -> Self {
+        Self { axis: range.axis, lowest: range.lowest, highest: range.highest }
+    }
+}
