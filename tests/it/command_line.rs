@@ -20,6 +20,9 @@ fn a_configuration_that_cannot_hold_stops_the_start_with_the_keys_name() {
         ("objects.server_side_encryption", "rot13", "objects.server_side_encryption"),
         ("objects.kms_key_id", "key-1", "objects.kms_key_id"),
         ("objects.max_read_bytes", "1000", "objects.max_read_bytes"),
+        ("graphql.max_depth", "65", "graphql.max_depth"),
+        ("graphql.only_persisted", "true", "graphql.only_persisted"),
+        ("graphql.persisted_documents", "/nowhere.json", "graphql.persisted_documents"),
         ("lake.engine", "athena", "lake.engine"),
         ("ingest.sqs_url", "https://sqs.example.org/q", "ingest.sqs_url"),
     ] {

@@ -12,6 +12,8 @@ mod events;
 mod faults;
 mod full_disk;
 mod graphql;
+mod graphql_limits;
+mod graphql_lists;
 mod harness;
 mod killing;
 mod malformed;

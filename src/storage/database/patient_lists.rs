@@ -237,6 +237,6 @@ impl Database {
 }
 
 /// The ids as a parameter.
-pub(super) fn texts(patients: &[PatientId]) -> Vec<&str> {
-    patients.iter().map(PatientId::as_str).collect()
+pub(super) fn texts<'p>(patients: impl IntoIterator<Item = &'p PatientId>) -> Vec<String> {
+    patients.into_iter().map(PatientId::to_string).collect()
 }

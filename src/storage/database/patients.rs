@@ -1,5 +1,6 @@
 //! Patients, care providers, and who cares for whom.
 
+use super::patient_lists::texts;
 use super::statement::{Row, Statement};
 use super::{Database, DatabaseError, Result, statements};
 use crate::domain::ids::{CareProviderId, PatientId};
@@ -159,7 +160,7 @@ impl Database {
         care_provider: &CareProviderId,
         patients: impl Iterator<Item = &PatientId>,
     ) -> Result<bool> {
-        let patients: Vec<&str> = patients.map(PatientId::as_str).collect();
+        let patients = texts(patients);
         let row = self.read(ARE_LINKED).bind(care_provider.as_str()).bind(&patients[..]).one().await?;
         Ok(usize::try_from(row.get::<i64>("linked")?).is_ok_and(|linked| linked == patients.len()))
     }

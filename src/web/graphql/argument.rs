@@ -2,6 +2,7 @@
 
 use super::times;
 use crate::actors::ServiceError;
+use crate::domain::score::RecordingStatus;
 use chrono::{DateTime, Utc};
 use std::fmt::Display;
 use std::str::FromStr;
@@ -14,6 +15,11 @@ pub(super) fn id<T: FromStr<Err: Display>>(argument: &str, text: &str) -> Result
 /// A time; without an offset it is UTC.
 pub(super) fn time(argument: &str, text: &str) -> Result<DateTime<Utc>, ServiceError> {
     times::parse(text).ok_or_else(|| invalid(argument, "is no time"))
+}
+
+/// Where a recording stands, by the name in the status document.
+pub(super) fn status_named(name: &str) -> Result<RecordingStatus, ServiceError> {
+    RecordingStatus::from_name(name).ok_or_else(|| invalid("status", "is none of a recording"))
 }
 
 /// The earliest time that an argument may name.

@@ -1,10 +1,9 @@
 //! What can be read: each operation checks the form of its arguments and asks the resolver.
 
-use super::argument::{self, id, invalid, time};
+use super::argument::{self, id, invalid, status_named, time};
 use super::context::{Context, answer, list};
 use super::cursor;
 use super::pages::{Model, PatientPage, Period, ScoreAverage, TestEventPage, total_asked};
-use super::recording::RecordingStatus;
 use super::types::{CareProvider, Patient, SortDirection, Test, TestEvent};
 use crate::actors::resolver::{
     AllTests, CareProviderById, ModelsOf, PatientById, PatientList, PatientsOfCareProvider, ScoreAverages, TestEventById,
@@ -132,7 +131,8 @@ impl Query {
         .await
     }
 
-    /// A page of a patient's test events, the latest first unless told otherwise. `search` is a text that the notes hold.
+    /// A page of a patient's test events, the latest first unless told otherwise. `status` is where its recording
+    /// stands; `search` is a text that the notes hold.
     #[graphql(name = "listTestEvents")]
     #[expect(clippy::too_many_arguments, reason = "each is one filter")]
     async fn list_test_events(
@@ -140,7 +140,7 @@ impl Query {
         executor: &Executor<'_, '_, Context, DefaultScalarValue>,
         patient_id: String,
         test_type: Option<String>,
-        status: Option<RecordingStatus>,
+        status: Option<String>,
         scored: Option<bool>,
         search: Option<String>,
         from_time: Option<String>,
@@ -154,7 +154,7 @@ impl Query {
             let patient = id("patient_id", &patient_id)?;
             let filter = TestEventListFilter {
                 test_type: test_type.map(|name| id("test_type", &name)).transpose()?,
-                status: status.map(Into::into),
+                status: status.map(|name| status_named(&name)).transpose()?,
                 scored,
                 search: argument::search(search),
                 from: from_time.map_or_else(|| Ok(argument::earliest()), |text| time("from_time", &text))?,

@@ -5,7 +5,7 @@ use super::times;
 use crate::actors::resolver::EventOf;
 use crate::domain::score::{self, RecordingState};
 use crate::storage::database::{self, RecordingDetails};
-use juniper::{FieldResult, GraphQLEnum, GraphQLObject, graphql_object};
+use juniper::{FieldResult, GraphQLObject, graphql_object};
 
 /// A recording.
 pub(super) struct Recording(RecordingDetails);
@@ -19,13 +19,14 @@ impl From<RecordingDetails> for Recording {
 #[graphql_object]
 #[graphql(context = Context, rename_all = "none")]
 impl Recording {
-    fn status(&self) -> RecordingStatus {
-        self.state().status.into()
+    /// `received`, `converted`, `training`, `awaiting_model`, `scored` or `failed`.
+    fn status(&self) -> &'static str {
+        self.state().status.name()
     }
 
     /// The score with its interval and the model that gave it.
-    fn score(&self) -> Option<Score> {
-        self.state().score.clone().map(Score::from)
+    fn score(&self) -> Option<RecordingScore> {
+        self.state().score.clone().map(RecordingScore::from)
     }
 
     /// How many samples it has.
@@ -39,8 +40,8 @@ impl Recording {
     }
 
     /// Why it failed.
-    fn failure(&self) -> Option<Failure> {
-        self.state().failure.clone().map(|failure| Failure { code: failure.code, message: failure.message })
+    fn failure(&self) -> Option<RecordingFailure> {
+        self.state().failure.clone().map(|failure| RecordingFailure { code: failure.code, message: failure.message })
     }
 
     /// When it was acknowledged.
@@ -73,55 +74,10 @@ impl Recording {
     }
 }
 
-/// Where a recording stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, GraphQLEnum)]
-#[graphql(rename_all = "none")]
-#[expect(non_camel_case_types, reason = "the names of the status document")]
-pub(super) enum RecordingStatus {
-    /// Durable, not converted yet.
-    received,
-    /// Its score is being computed.
-    converted,
-    /// It carries a clinician's score and counts towards the patient's model.
-    training,
-    /// It is scored when the patient's first model arrives.
-    awaiting_model,
-    /// Scored.
-    scored,
-    /// A later step refused it.
-    failed,
-}
-
-impl From<score::RecordingStatus> for RecordingStatus {
-    fn from(status: score::RecordingStatus) -> Self {
-        match status {
-            score::RecordingStatus::Received => Self::received,
-            score::RecordingStatus::Converted => Self::converted,
-            score::RecordingStatus::Training => Self::training,
-            score::RecordingStatus::AwaitingModel => Self::awaiting_model,
-            score::RecordingStatus::Scored => Self::scored,
-            score::RecordingStatus::Failed => Self::failed,
-        }
-    }
-}
-
-impl From<RecordingStatus> for score::RecordingStatus {
-    fn from(status: RecordingStatus) -> Self {
-        match status {
-            RecordingStatus::received => Self::Received,
-            RecordingStatus::converted => Self::Converted,
-            RecordingStatus::training => Self::Training,
-            RecordingStatus::awaiting_model => Self::AwaitingModel,
-            RecordingStatus::scored => Self::Scored,
-            RecordingStatus::failed => Self::Failed,
-        }
-    }
-}
-
 /// A score with its 90 % interval, each 0 to 100.
 #[derive(GraphQLObject)]
 #[graphql(rename_all = "none")]
-pub(super) struct Score {
+pub(super) struct RecordingScore {
     value: f64,
     /// Lower end of the interval.
     lower: Option<f64>,
@@ -132,7 +88,7 @@ pub(super) struct Score {
     backend: String,
 }
 
-impl From<score::Score> for Score {
+impl From<score::Score> for RecordingScore {
     fn from(score: score::Score) -> Self {
         Self {
             value: score.value,
@@ -147,7 +103,7 @@ impl From<score::Score> for Score {
 /// Why a recording failed.
 #[derive(GraphQLObject)]
 #[graphql(rename_all = "none")]
-pub(super) struct Failure {
+pub(super) struct RecordingFailure {
     /// Stable, `snake_case`.
     code: String,
     message: String,

@@ -15,6 +15,7 @@ use std::time::Duration;
 pub(super) struct Bench {
     api: Api,
     context: Context,
+    database: Database,
     supervisor: Supervisor,
     _folder: tempfile::TempDir,
 }
@@ -28,7 +29,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let second = Duration::from_secs(1);
         let database = Database::open_sqlite(&folder.path().join("rows.db"), 2, 5 * second).await.unwrap();
-        let deps = ResolverDeps::new(database, Arc::new(SystemClock), 8, 5 * second);
+        let deps = ResolverDeps::new(database.clone(), Arc::new(SystemClock), 8, 5 * second);
         let policy = SupervisionPolicy {
             mailbox: 64,
             ask_timeout: 10 * second,
@@ -42,13 +43,32 @@ impl Bench {
             Supervisor::start(&policy, &Metrics::new(), &Entropy::from_seed(1), move || Resolver::new(deps.clone()));
         let (account, session) = (AccountId::from(uuid::Uuid::nil()), SessionId::from(uuid::Uuid::nil()));
         let context = Context::new(resolver, Caller { account, session, role: Role::Admin }, config.max_page);
-        Self { api: Api::new(&config).unwrap(), context, supervisor, _folder: folder }
+        Self { api: Api::new(&config).unwrap(), context, database, supervisor, _folder: folder }
     }
 
     pub(super) async fn ask(&self, query: &str, variables: Value) -> Value {
         let fields = Fields::try_from(json!({ "query": query, "variables": variables })).unwrap();
         serde_json::from_slice(&self.api.run(Request::read(fields).unwrap(), &self.context).await).unwrap()
     }
+}
+
+/// Counted is what reads the answer: an admin's authorisation asks the database nothing, and nobody is authenticated here.
+#[actix_web::test]
+async fn a_list_of_fifty_patients_takes_at_most_three_statements() {
+    let bench = Bench::new().await;
+    for n in 0..50 {
+        let create = "mutation($p: String!) { createPatient(patient_id: $p, first_name: \"A\") { patient_id } }";
+        bench.ask(create, json!({ "p": format!("p-{n}") })).await;
+    }
+    let list = "{ listPatients(first: 50) { total has_next nodes { patient_id first_name event_count trend
+        latest_score { balance_score time } } } }";
+    let before = bench.database.statements();
+    let answer = bench.ask(list, json!({})).await;
+    let statements = bench.database.statements() - before;
+    assert_eq!(answer["data"]["listPatients"]["nodes"].as_array().unwrap().len(), 50, "{answer}");
+    assert_eq!(answer["data"]["listPatients"]["total"], 50);
+    assert!(statements <= 3, "{statements} statements");
+    assert_eq!(statements, 2, "the page with its total, the summaries");
 }
 
 /// A type in the schema language.
