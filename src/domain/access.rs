@@ -50,6 +50,10 @@ pub enum Access {
     Patients(BTreeSet<PatientId>),
     /// Read the profiles of all patients.
     AllPatients,
+    /// Set the score of this patient's event by hand.
+    Score(PatientId),
+    /// Read the directory: the ids and names of all patients.
+    ReadDirectory,
     /// Create a patient.
     CreatePatient,
     /// Create a care provider.
@@ -82,13 +86,19 @@ pub fn decide(role: &Role, access: &Access) -> Decision {
         (Role::Admin, _) | (Role::Patient(_) | Role::CareProvider(_), Access::ReadTestTypes) => Decision::Allowed,
         (Role::Patient(own), Access::Patient(asked)) => allowed_or_absent(own == asked),
         (Role::Patient(own), Access::Patients(asked)) => allowed_or_absent(asked.iter().all(|asked| own == asked)),
-        (Role::CareProvider(_), Access::Patient(_) | Access::Patients(_)) => Decision::AllowedIfLinked,
+        // Nobody scores themselves; another's event is not there to be scored.
+        (Role::Patient(own), Access::Score(asked)) if own != asked => Decision::Absent,
+        (Role::CareProvider(_), Access::Patient(_) | Access::Patients(_) | Access::Score(_)) => {
+            Decision::AllowedIfLinked
+        }
         (Role::CareProvider(own), Access::CareProvider(asked)) => allowed_or_absent(own == asked),
-        (Role::CareProvider(_), Access::CreatePatient) => Decision::Allowed,
+        (Role::CareProvider(_), Access::CreatePatient | Access::ReadDirectory) => Decision::Allowed,
         (Role::CareProvider(_), Access::CreateCareProvider | Access::ChangeTestTypes | Access::AllPatients)
         | (
             Role::Patient(_),
             Access::AllPatients
+            | Access::Score(_)
+            | Access::ReadDirectory
             | Access::CreatePatient
             | Access::CreateCareProvider
             | Access::CareProvider(_)
@@ -123,6 +133,9 @@ mod tests {
             (Access::Patients([patient("own")].into()), [Allowed, AllowedIfLinked, Allowed]),
             (Access::Patients([patient("own"), patient("other")].into()), [Absent, AllowedIfLinked, Allowed]),
             (Access::AllPatients, [Forbidden, Forbidden, Allowed]),
+            (Access::Score(patient("own")), [Forbidden, AllowedIfLinked, Allowed]),
+            (Access::Score(patient("other")), [Absent, AllowedIfLinked, Allowed]),
+            (Access::ReadDirectory, [Forbidden, Allowed, Allowed]),
             (Access::CreatePatient, [Forbidden, Allowed, Allowed]),
             (Access::CreateCareProvider, [Forbidden, Forbidden, Allowed]),
             (Access::CareProvider(care_provider("own")), [Forbidden, Allowed, Allowed]),

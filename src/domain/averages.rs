@@ -108,7 +108,10 @@ mod tests {
     #[test]
     fn a_trend_is_the_slope_in_points_a_week() {
         let scores = |values: &[(i64, f64)]| -> Vec<_> {
-            values.iter().map(|(day, score)| (at("2026-01-01T00:00:00Z") + chrono::TimeDelta::days(*day), *score)).collect()
+            values
+                .iter()
+                .map(|(day, score)| (at("2026-01-01T00:00:00Z") + chrono::TimeDelta::days(*day), *score))
+                .collect()
         };
         // Seven points over two weeks on a line: 3.5 a week, whatever the order.
         let slope = trend(&scores(&[(14, 57.0), (7, 53.5), (0, 50.0)])).unwrap();

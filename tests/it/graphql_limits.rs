@@ -38,7 +38,10 @@ async fn bounds_are_what_the_configuration_says() {
     assert_eq!(alone.body[0]["data"]["getAllAvailableTests"][0]["test_type"], "sit-to-stand", "{alone:?}");
     // Together they cost too much: the first is run, the second is not.
     let two = clinic.post_json("/graphql", &json!([one, one])).await;
-    assert!(two.body[0]["errors"].is_null() && two.body[1]["errors"][0]["extensions"]["code"] == "too_costly", "{two:?}");
+    assert!(
+        two.body[0]["errors"].is_null() && two.body[1]["errors"][0]["extensions"]["code"] == "too_costly",
+        "{two:?}"
+    );
     for batch in [json!([one, one, one]), json!([])] {
         let refused = clinic.post_json("/graphql", &batch).await;
         assert_eq!((refused.status, refused.code()), (422, "batch_too_large"));
@@ -58,7 +61,8 @@ async fn a_document_that_is_known_beforehand_is_run_by_its_digest() {
     let settings = [("graphql.persisted_documents", file.to_str().unwrap()), ("graphql.only_persisted", "true")];
     let program = Program::start_with(&settings);
     let clinic = program.clinic().await;
-    let by_extension = |digest: &str| json!({ "extensions": { "persistedQuery": { "version": 1, "sha256Hash": digest } } });
+    let by_extension =
+        |digest: &str| json!({ "extensions": { "persistedQuery": { "version": 1, "sha256Hash": digest } } });
     for request in [
         json!({ "documentId": digest }),
         json!({ "documentId": format!("sha256:{digest}") }),
@@ -67,11 +71,17 @@ async fn a_document_that_is_known_beforehand_is_run_by_its_digest() {
         json!({ "query": TESTS, "documentId": digest }),
     ] {
         let answer = clinic.post_json("/graphql", &request).await;
-        assert_eq!(answer.body["data"]["getAllAvailableTests"][0]["test_type"], "sit-to-stand", "{request}: {answer:?}");
+        assert_eq!(
+            answer.body["data"]["getAllAvailableTests"][0]["test_type"], "sit-to-stand",
+            "{request}: {answer:?}"
+        );
     }
     let unknown = clinic.post_json("/graphql", &by_extension(&"0".repeat(64))).await;
     let error = &unknown.body["errors"][0];
-    assert_eq!((&error["message"], &error["extensions"]["code"]), (&json!("PersistedQueryNotFound"), &json!("persisted_document_not_found")));
+    assert_eq!(
+        (&error["message"], &error["extensions"]["code"]),
+        (&json!("PersistedQueryNotFound"), &json!("persisted_document_not_found"))
+    );
     let other = clinic.graphql("{ __typename }", Value::Null).await;
     assert_eq!(other["errors"][0]["extensions"]["code"], "document_not_persisted");
 

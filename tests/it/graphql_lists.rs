@@ -31,7 +31,10 @@ async fn a_dashboard_is_filled(backends: &Arc<Backends>) {
     let list = "{ listPatients(search: \"P-\") { total more_than_total has_next nodes {
         patient_id event_count trend latest_score { balance_score movement time test_event_id } } } }";
     let page = clinic.data(list, Value::Null).await["listPatients"].clone();
-    assert_eq!((&page["total"], &page["more_than_total"], &page["has_next"]), (&json!(2), &json!(false), &json!(false)));
+    assert_eq!(
+        (&page["total"], &page["more_than_total"], &page["has_next"]),
+        (&json!(2), &json!(false), &json!(false))
+    );
     let (first, second) = (&page["nodes"][0], &page["nodes"][1]);
     assert_eq!((&first["patient_id"], &first["event_count"]), (&json!("p-1"), &json!(13)));
     assert!(first["trend"].as_f64().unwrap() > 0.0, "{first}");
@@ -50,17 +53,23 @@ async fn a_dashboard_is_filled(backends: &Arc<Backends>) {
     assert_eq!(event["start_time"], "2026-02-16T12:00:00Z");
     assert_eq!(event["patient"], json!({ "patient_id": "p-1", "first_name": "A" }));
     let scored = &event["recording"];
-    assert_eq!((&scored["status"], &scored["samples"], &scored["failure"]), (&json!("scored"), &json!(300), &Value::Null));
+    assert_eq!(
+        (&scored["status"], &scored["samples"], &scored["failure"]),
+        (&json!("scored"), &json!(300), &Value::Null)
+    );
     assert_eq!(scored["score"]["value"].as_f64().unwrap().round() as i64, event["balance_score"].as_i64().unwrap());
     assert_eq!(scored["score"]["backend"], "local");
     assert_eq!((&scored["quality"]["samples"], &scored["quality"]["gaps"]), (&json!(300), &json!(0)));
-    let axes: Vec<_> = scored["ranges"].as_array().unwrap().iter().map(|range| range["axis"].as_str().unwrap()).collect();
+    let axes: Vec<_> =
+        scored["ranges"].as_array().unwrap().iter().map(|range| range["axis"].as_str().unwrap()).collect();
     assert_eq!(axes, ["ax", "ay", "az", "gx", "gy", "gz", "mx", "my", "mz"]);
     assert!(scored["ranges"][0]["lowest"].as_f64() < scored["ranges"][0]["highest"].as_f64());
     let rest = clinic.data(list, json!({ "a": page["end_cursor"] })).await["listTestEvents"].clone();
     assert_eq!(rest["nodes"].as_array().unwrap().len(), 1);
     assert_eq!((&rest["nodes"][0]["start_time"], &rest["has_next"]), (&json!("2026-02-02T12:00:00Z"), &json!(false)));
-    let wrong = clinic.graphql("query($a: String) { listPatients(after: $a) { total } }", json!({ "a": page["end_cursor"] })).await;
+    let wrong = clinic
+        .graphql("query($a: String) { listPatients(after: $a) { total } }", json!({ "a": page["end_cursor"] }))
+        .await;
     assert_eq!(wrong["errors"][0]["extensions"]["code"], "invalid_cursor");
 
     let models = "{ listModels(patient_id: \"p-1\", movement: \"sit-to-stand\") {
@@ -138,12 +147,15 @@ async fn every_page_of_a_long_list_is_walked_once() {
     let clinic = program.clinic().await;
     let names: Vec<String> = (0..120).map(|n| format!("w-{n:03}")).collect();
     join_all(names.iter().map(|name| clinic.adopt(CLINIC.1, name))).await;
-    let list = "query($a: String) { listPatients(first: 50, after: $a) { total has_next end_cursor nodes { patient_id } } }";
+    let list =
+        "query($a: String) { listPatients(first: 50, after: $a) { total has_next end_cursor nodes { patient_id } } }";
     let (mut found, mut after) = (Vec::new(), Value::Null);
     loop {
         let page = clinic.data(list, json!({ "a": after })).await["listPatients"].clone();
         assert_eq!(page["total"], 120);
-        found.extend(page["nodes"].as_array().unwrap().iter().map(|node| node["patient_id"].as_str().unwrap().to_owned()));
+        found.extend(
+            page["nodes"].as_array().unwrap().iter().map(|node| node["patient_id"].as_str().unwrap().to_owned()),
+        );
         after = page["end_cursor"].clone();
         if page["has_next"] == false {
             break;

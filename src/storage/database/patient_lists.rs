@@ -62,12 +62,21 @@ macro_rules! page {
     ($from:expr, $such:expr, $begin:expr) => {
         concat!(
             "SELECT total, term, patient_id, email, first_name, last_name, privacy_consent_date
-             FROM (SELECT count(*) AS total FROM (SELECT 1 FROM ", $from, " WHERE ", $such, " LIMIT $1) AS some) AS counted
+             FROM (SELECT count(*) AS total FROM (SELECT 1 FROM ",
+            $from,
+            " WHERE ",
+            $such,
+            " LIMIT $1) AS some) AS counted
              LEFT JOIN (
                  SELECT terms.term, patients.patient_id, patients.email, patients.first_name, patients.last_name,
                         patients.privacy_consent_date
-                 FROM ", $from, " JOIN patients ON patients.patient_id = terms.patient_id
-                 WHERE ", $such, $begin, " AND (terms.term, terms.patient_id) > ($2, $3)
+                 FROM ",
+            $from,
+            " JOIN patients ON patients.patient_id = terms.patient_id
+                 WHERE ",
+            $such,
+            $begin,
+            " AND (terms.term, terms.patient_id) > ($2, $3)
                  ORDER BY terms.term, terms.patient_id LIMIT $4) AS page ON true
              ORDER BY term, patient_id"
         )
@@ -78,9 +87,17 @@ macro_rules! page {
 macro_rules! found {
     ($needle:expr) => {
         concat!(
-            "terms.term >= ", $needle, " AND terms.term < ", $needle, " || $7 AND NOT EXISTS (
+            "terms.term >= ",
+            $needle,
+            " AND terms.term < ",
+            $needle,
+            " || $7 AND NOT EXISTS (
                  SELECT 1 FROM patient_terms AS better
-                 WHERE better.patient_id = terms.patient_id AND better.term >= ", $needle, " AND better.term < ", $needle, " || $7
+                 WHERE better.patient_id = terms.patient_id AND better.term >= ",
+            $needle,
+            " AND better.term < ",
+            $needle,
+            " || $7
                      AND (better.term, better.kind) < (terms.term, terms.kind))"
         )
     };
@@ -109,7 +126,9 @@ macro_rules! needle_postgres {
 macro_rules! theirs {
     ($join:expr) => {
         concat!(
-            "patient_care_providers AS links ", $join, " patient_terms AS terms ON terms.patient_id = links.patient_id"
+            "patient_care_providers AS links ",
+            $join,
+            " patient_terms AS terms ON terms.patient_id = links.patient_id"
         )
     };
 }
@@ -220,9 +239,8 @@ impl Database {
         let mut summaries = BTreeMap::new();
         for row in &rows {
             let events = row.get("events")?;
-            let summary = summaries
-                .entry(read_patient_id(row)?)
-                .or_insert_with(|| PatientSummary { events, scores: Vec::new() });
+            let summary =
+                summaries.entry(read_patient_id(row)?).or_insert_with(|| PatientSummary { events, scores: Vec::new() });
             if let Some(event) = row.get::<Option<Uuid>>("test_event_id")? {
                 summary.scores.push(TimedScore {
                     event: event.into(),

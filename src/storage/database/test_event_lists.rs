@@ -87,7 +87,9 @@ macro_rules! such {
         concat!(
             "patient_id = $5 AND ($8 IS NULL OR test_type = $8) AND ($9 IS NULL OR $9 = (
                  SELECT status FROM recordings WHERE recordings.test_event_id = test_events.test_event_id))
-             AND ($10 IS NULL OR (balance_score IS NOT NULL) = $10) AND ($11 IS NULL OR ", $holds, ")"
+             AND ($10 IS NULL OR (balance_score IS NOT NULL) = $10) AND ($11 IS NULL OR ",
+            $holds,
+            ")"
         )
     };
 }
@@ -153,7 +155,9 @@ impl Database {
         counted: u32,
     ) -> Result<Page<(TestEvent, TestEventPlace)>> {
         let (statement, outermost) = match filter.order {
-            TimeOrder::LatestFirst => (LATEST_EVENT_PAGE, TestEventPlace { time: filter.to, event: Uuid::max().into() }),
+            TimeOrder::LatestFirst => {
+                (LATEST_EVENT_PAGE, TestEventPlace { time: filter.to, event: Uuid::max().into() })
+            }
             TimeOrder::EarliestFirst => {
                 (EARLIEST_EVENT_PAGE, TestEventPlace { time: filter.from, event: Uuid::nil().into() })
             }

@@ -2,6 +2,7 @@
 
 use super::times;
 use crate::actors::ServiceError;
+use crate::domain::recording::Day;
 use crate::domain::score::RecordingStatus;
 use chrono::{DateTime, Utc};
 use std::fmt::Display;
@@ -50,6 +51,13 @@ pub(super) fn page(first: Option<i32>, largest: u32) -> Result<u32, ServiceError
 /// A text to search for; nothing but spaces is none.
 pub(super) fn search(text: Option<String>) -> Option<String> {
     text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// A day of the calendar, which clients give in three arguments.
+pub(super) fn day(year: i32, month: i32, day: i32) -> Result<Day, ServiceError> {
+    let parts = (u32::try_from(month), u32::try_from(day));
+    let day = if let (Ok(month), Ok(day)) = parts { Day::new(year, month, day) } else { None };
+    day.ok_or_else(|| invalid("year, month and day", "are no day of the calendar"))
 }
 
 /// The error of an argument that has the wrong form.

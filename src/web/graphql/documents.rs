@@ -74,9 +74,9 @@ impl Named {
     pub(super) fn text<'n>(&'n self, known: &'n Documents, only_known: bool) -> Result<&'n str, Refusal> {
         match (&self.query, &self.digest) {
             // The message is the one by which clients know that they shall send the text, too.
-            (None, Some(digest)) => known
-                .find(digest)
-                .ok_or_else(|| Refusal::new("persisted_document_not_found", "PersistedQueryNotFound")),
+            (None, Some(digest)) => {
+                known.find(digest).ok_or_else(|| Refusal::new("persisted_document_not_found", "PersistedQueryNotFound"))
+            }
             (Some(text), Some(digest)) if digest_differs(digest, text) => {
                 Err(Refusal::new("persisted_document_differs", "the document is not the one of its digest"))
             }

@@ -30,25 +30,60 @@ async fn each_bound_holds_what_reaches_it_and_refuses_what_goes_over() {
     let usual = GraphqlConfig::default();
     let tests = "{ getAllAvailableTests { test_type } }";
     for (bounds, within, over, expected) in [
-        (GraphqlConfig { max_document_bytes: 38, ..usual.clone() }, tests.to_owned(), format!("{tests} "), "document_too_long"),
-        (GraphqlConfig { max_tokens: 6, ..usual.clone() }, tests.to_owned(), "{ getAllAvailableTests { test_type instructions } }".into(), "too_many_tokens"),
-        (GraphqlConfig { max_depth: 2, ..usual.clone() }, tests.to_owned(), "{ ... { getAllAvailableTests { test_type } } }".into(), "too_deep"),
+        (
+            GraphqlConfig { max_document_bytes: 38, ..usual.clone() },
+            tests.to_owned(),
+            format!("{tests} "),
+            "document_too_long",
+        ),
+        (
+            GraphqlConfig { max_tokens: 6, ..usual.clone() },
+            tests.to_owned(),
+            "{ getAllAvailableTests { test_type instructions } }".into(),
+            "too_many_tokens",
+        ),
+        (
+            GraphqlConfig { max_depth: 2, ..usual.clone() },
+            tests.to_owned(),
+            "{ ... { getAllAvailableTests { test_type } } }".into(),
+            "too_deep",
+        ),
         (
             GraphqlConfig { max_depth: 3, ..usual.clone() },
             "{ ...F } fragment F on Query { getAllAvailableTests { test_type } }".into(),
             "{ ...F } fragment F on Query { ...G } fragment G on Query { getAllAvailableTests { test_type } }".into(),
             "too_deep",
         ),
-        (GraphqlConfig { max_fields: 2, ..usual.clone() }, tests.to_owned(), "{ getAllAvailableTests { ...F ...F } } fragment F on Test { test_type }".into(), "too_many_fields"),
-        (GraphqlConfig { max_root_fields: 1, ..usual.clone() }, tests.to_owned(), format!("{{ ...F ...F }} fragment F on Query {tests}"), "too_many_root_fields"),
-        (GraphqlConfig { max_aliases: 1, ..usual.clone() }, "{ a: __typename }".into(), "{ a: __typename getAllAvailableTests { b: test_type } }".into(), "too_many_aliases"),
+        (
+            GraphqlConfig { max_fields: 2, ..usual.clone() },
+            tests.to_owned(),
+            "{ getAllAvailableTests { ...F ...F } } fragment F on Test { test_type }".into(),
+            "too_many_fields",
+        ),
+        (
+            GraphqlConfig { max_root_fields: 1, ..usual.clone() },
+            tests.to_owned(),
+            format!("{{ ...F ...F }} fragment F on Query {tests}"),
+            "too_many_root_fields",
+        ),
+        (
+            GraphqlConfig { max_aliases: 1, ..usual.clone() },
+            "{ a: __typename }".into(),
+            "{ a: __typename getAllAvailableTests { b: test_type } }".into(),
+            "too_many_aliases",
+        ),
         (
             GraphqlConfig { max_directives: 1, ..usual.clone() },
             "{ __typename @skip(if: false) }".into(),
             "{ __typename @skip(if: false) @include(if: true) }".into(),
             "too_many_directives",
         ),
-        (GraphqlConfig { max_cost: 100, ..usual.clone() }, tests.to_owned(), format!("{{ __typename ...F a: getAllAvailableTests {{ test_type }} }} fragment F on Query {tests}"), "too_costly"),
+        (
+            GraphqlConfig { max_cost: 100, ..usual.clone() },
+            tests.to_owned(),
+            format!("{{ __typename ...F a: getAllAvailableTests {{ test_type }} }} fragment F on Query {tests}"),
+            "too_costly",
+        ),
     ] {
         let bench = Bench::with(bounds).await;
         let answer = bench.ask(&within, json!({})).await;
@@ -88,7 +123,11 @@ fn an_object_costs_one_and_a_size_multiplies_what_is_below_it() {
         // Where there is no size: the usual page.
         ("{ listPatients { nodes { patient_id } } }", json!({}), 1 + 50),
         ("{ listPatients { nodes { ...F } } } fragment F on Patient { latest_score { time } }", json!({}), 1 + 50 * 2),
-        ("{ getTestEvents(patient_id: \"p\") { recording { score { value } ranges { axis } } } }", json!({}), 1_000 * (1 + 1 + 1 + 10)),
+        (
+            "{ getTestEvents(patient_id: \"p\") { recording { score { value } ranges { axis } } } }",
+            json!({}),
+            1_000 * (1 + 1 + 1 + 10),
+        ),
         ("{ getTestEvents(patient_id: \"p\", count: 10000) { notes } }", json!({}), 10_000),
         ("{ getAllAvailableTests { test_type } }", json!({}), 100),
         ("mutation { createPatient(patient_id: \"p\") { patient_id } }", json!({}), 10 + 1),
@@ -104,9 +143,17 @@ fn an_object_costs_one_and_a_size_multiplies_what_is_below_it() {
 fn what_is_skipped_or_not_included_counts_for_nothing_but_its_directive() {
     let list = "listPatients(first: 10) { nodes { patient_id } }";
     for (document, variables, counts) in [
-("{ listPatients(first: 10) @skip(if: true) { nodes { patient_id } } }".to_owned(), json!({}), false),
-        ("query($w: Boolean!) { ...F @include(if: $w) } fragment F on Query { LIST }".replace("LIST", list), json!({ "w": false }), false),
-        ("query($w: Boolean!) { ...F @include(if: $w) } fragment F on Query { LIST }".replace("LIST", list), json!({ "w": true }), true),
+        ("{ listPatients(first: 10) @skip(if: true) { nodes { patient_id } } }".to_owned(), json!({}), false),
+        (
+            "query($w: Boolean!) { ...F @include(if: $w) } fragment F on Query { LIST }".replace("LIST", list),
+            json!({ "w": false }),
+            false,
+        ),
+        (
+            "query($w: Boolean!) { ...F @include(if: $w) } fragment F on Query { LIST }".replace("LIST", list),
+            json!({ "w": true }),
+            true,
+        ),
         ("query($w: Boolean!) { ... @skip(if: $w) { LIST } }".replace("LIST", list), json!({ "w": true }), false),
         // Of a variable that nobody gives it is not known: it counts.
         ("query($w: Boolean!) { ... @skip(if: $w) { LIST } }".replace("LIST", list), json!({}), true),
@@ -195,7 +242,11 @@ async fn every_error_of_a_document_has_a_code() {
         ("query A { __typename } query B { __typename }", json!({}), "unknown_operation"),
         ("subscription { nothing }", json!({}), "invalid_document"),
         ("{ listPatients(after: \"x\") { total } }", json!({}), "invalid_cursor"),
-        ("{ getScoreAverages(patient_id: \"p\", period: week, from_time: \"2020-01-01 00:00:00\", to_time: \"2019-01-01 00:00:00\") { mean } }", json!({}), "window_out_of_range"),
+        (
+            "{ getScoreAverages(patient_id: \"p\", period: week, from_time: \"2020-01-01 00:00:00\", to_time: \"2019-01-01 00:00:00\") { mean } }",
+            json!({}),
+            "window_out_of_range",
+        ),
         ("{ listTestEvents(patient_id: \"nobody\") { total } }", json!({}), "not_found"),
         ("{ listModels(patient_id: \"nobody\") { card } }", json!({}), "not_found"),
         ("{ getScoreAverages(patient_id: \"nobody\", period: month) { mean } }", json!({}), "not_found"),

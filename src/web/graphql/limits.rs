@@ -109,7 +109,11 @@ pub(super) fn measure(
                 let fragment = &fragment.item;
                 fragments.insert(
                     fragment.name.item,
-                    Fragment { on: fragment.type_condition.item, selections: &fragment.selection_set, state: State::New },
+                    Fragment {
+                        on: fragment.type_condition.item,
+                        selections: &fragment.selection_set,
+                        state: State::New,
+                    },
                 );
             }
             Definition::Operation(operation) => {
@@ -132,7 +136,8 @@ pub(super) fn measure(
         OperationType::Mutation => (schema.concrete_mutation_type(), MUTATION),
         OperationType::Subscription => (schema.concrete_subscription_type(), 0),
     };
-    let mut measuring = Measuring { schema, values: &known, fragments, root: root.and_then(MetaType::name).map(|n| n.as_str()) };
+    let mut measuring =
+        Measuring { schema, values: &known, fragments, root: root.and_then(MetaType::name).map(|n| n.as_str()) };
     let mut measured = measuring.selections(&operation.selection_set, root)?;
     measured.cost = measured.cost.saturating_add(measured.root_fields.saturating_mul(extra));
     measured.directives = measured.directives.saturating_add(length(operation.directives.as_deref()));
@@ -182,7 +187,8 @@ impl<'d, 'a> Measuring<'d, 'a> {
         let left_out = directives.into_iter().flatten().any(|directive| {
             let directive = &directive.item;
             let arguments = directive.arguments.iter().flat_map(|arguments| arguments.item.items.iter());
-            let mut conditions = arguments.filter(|(name, _)| name.item == "if").map(|(_, value)| self.flag(&value.item));
+            let mut conditions =
+                arguments.filter(|(name, _)| name.item == "if").map(|(_, value)| self.flag(&value.item));
             match directive.name.item {
                 "skip" => conditions.next() == Some(Some(true)),
                 "include" => conditions.next() == Some(Some(false)),

@@ -5,9 +5,10 @@
 use super::context::{Asker, field_error};
 use crate::actors::resolver::{
     AxisRangesOf, EventOf, MOST_IN_BATCH, Operation, PatientSummaries, PatientSummary, PatientsById, RecordingsOf,
+    TestsOf,
 };
 use crate::domain::ids::PatientId;
-use crate::storage::database::{AxisRange, Patient, RecordingDetails};
+use crate::storage::database::{AxisRange, Patient, RecordingDetails, TestType};
 use dataloader::BatchFn;
 use dataloader::non_cached::Loader;
 use juniper::{FieldError, FieldResult};
@@ -45,6 +46,7 @@ batches! {
     PatientSummaries { patients }: PatientId => PatientSummary;
     PatientsById { patients }: PatientId => Patient;
     RecordingsOf { events }: EventOf => RecordingDetails;
+    TestsOf { patients }: PatientId => Vec<TestType>;
 }
 
 /// Asks for a batch.
@@ -90,6 +92,7 @@ pub(super) struct Loaders {
     pub(super) summaries: Gathered<PatientSummaries>,
     pub(super) recordings: Gathered<RecordingsOf>,
     pub(super) ranges: Gathered<AxisRangesOf>,
+    pub(super) tests: Gathered<TestsOf>,
 }
 
 impl Loaders {
@@ -99,6 +102,7 @@ impl Loaders {
             summaries: Gathered::new(asker),
             recordings: Gathered::new(asker),
             ranges: Gathered::new(asker),
+            tests: Gathered::new(asker),
         }
     }
 }

@@ -149,6 +149,8 @@ pub(super) struct Model {
     card: String,
     /// RFC 3339, UTC.
     created_at: String,
+    /// When a recording that it learned from was deleted: it scores none since then.
+    retired_at: Option<String>,
     /// Whether it scores the recordings that come now.
     serves: bool,
 }
@@ -163,6 +165,7 @@ impl From<KnownModel> for Model {
             leave_one_out_error: model.leave_one_out_error,
             card: model.card,
             created_at: times::shown(model.created_at),
+            retired_at: model.retired_at.map(times::shown),
             serves: model.serves,
         }
     }

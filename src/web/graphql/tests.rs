@@ -1,15 +1,13 @@
 use super::*;
 use crate::actors::metrics::Metrics;
-use crate::actors::resolver::{Resolver, ResolverDeps};
+use crate::actors::resolver::Resolver;
 use crate::actors::supervision::{SupervisionPolicy, Supervisor};
 use crate::config::GraphqlConfig;
 use crate::domain::access::{Caller, Role};
-use crate::domain::clock::SystemClock;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{AccountId, SessionId};
 use crate::storage::database::Database;
 use serde_json::json;
-use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) struct Bench {
@@ -28,8 +26,8 @@ impl Bench {
     pub(super) async fn with(config: GraphqlConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let second = Duration::from_secs(1);
-        let database = Database::open_sqlite(&folder.path().join("rows.db"), 2, 5 * second).await.unwrap();
-        let deps = ResolverDeps::new(database.clone(), Arc::new(SystemClock), 8, 5 * second);
+        let deps = crate::actors::resolver::tests::deps(folder.path()).await;
+        let database = deps.database.clone();
         let policy = SupervisionPolicy {
             mailbox: 64,
             ask_timeout: 10 * second,
@@ -59,16 +57,21 @@ async fn a_list_of_fifty_patients_takes_at_most_three_statements() {
     for n in 0..50 {
         let create = "mutation($p: String!) { createPatient(patient_id: $p, first_name: \"A\") { patient_id } }";
         bench.ask(create, json!({ "p": format!("p-{n}") })).await;
+        let assign =
+            "mutation($p: String!) { assignTestToPatient(patient_id: $p, test_type: \"sit-to-stand\") { test_type } }";
+        bench.ask(assign, json!({ "p": format!("p-{n}") })).await;
     }
     let list = "{ listPatients(first: 50) { total has_next nodes { patient_id first_name event_count trend
-        latest_score { balance_score time } } } }";
+        latest_score { balance_score time } assigned_tests { test_type } } } }";
     let before = bench.database.statements();
     let answer = bench.ask(list, json!({})).await;
     let statements = bench.database.statements() - before;
     assert_eq!(answer["data"]["listPatients"]["nodes"].as_array().unwrap().len(), 50, "{answer}");
     assert_eq!(answer["data"]["listPatients"]["total"], 50);
+    let tests = json!([{ "test_type": "sit-to-stand" }]);
+    assert_eq!(answer["data"]["listPatients"]["nodes"][49]["assigned_tests"], tests);
     assert!(statements <= 3, "{statements} statements");
-    assert_eq!(statements, 2, "the page with its total, the summaries");
+    assert_eq!(statements, 3, "the page with its total, the summaries, the tests");
 }
 
 /// A type in the schema language.
@@ -111,11 +114,21 @@ async fn operations_have_the_signatures_of_the_contract() {
         "getTestEvents(patient_id: String!, test_type: String, from_time: String, to_time: String, sort: SortDirection, count: Int): [TestEvent]",
         "getTestEventById(test_event_id: String!, patient_id: String!): TestEvent",
         "getAllAvailableTests(): [Test]",
+        "getAllPatients(): [Patient]",
+        "getPatientAssignedTests(patient_id: String!): [Test]",
+        "getScoreStatsOverTime(patient_id: String!, from_time: String!, to_time: String!, stat: Stat!, movement: String): String",
+        "getMeasurementRange(patient_id: String!, measurement: Measurement!): MeasurementRange",
+        "getMeasurementData(test_event_id: String!, test_type: String!, measurement: Measurement!, patient_id: String!, year: Int!, month: Int!, day: Int!): MeasurementRecord",
         "createPatient(patient_id: String!, email: String, first_name: String, last_name: String): Patient",
         "createCareProvider(care_provider_id: String!, email: String!): CareProvider",
         "addPatientToCareProvider(care_provider_id: String!, patient_id: String!): PatientCareprovider",
         "recordConsentDate(patient_id: String!, date: String!): Patient",
         "putTestResult(test_event_id: String!, patient_id: String!, test_type: String!, doctor_score: Int, start_time: String!, end_time: String!, notes: String): TestEvent",
+        "assignTestToPatient(patient_id: String!, test_type: String!): PatientTest",
+        "removeTestFromPatient(patient_id: String!, test_type: String!): String",
+        "putBalanceScore(test_event_id: String!, balance_score: Int!): TestEvent",
+        "deleteTestEventFromS3(test_event_id: String!, patient_id: String!, year: Int!, month: Int!, day: Int!, test_type: String!): String",
+        "deleteTestEventFromDB(test_event_id: String!, patient_id: String!): String",
         "addTestType(test_type: String!, instructions: String, duration_in_seconds: Int): Test",
     ] {
         assert!(signatures.iter().any(|signature| signature == expected), "{expected}\n{signatures:#?}");

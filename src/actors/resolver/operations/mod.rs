@@ -1,7 +1,10 @@
 //! The operations, a subject a file.
 
+mod assigned_tests;
 mod care_providers;
+mod deletion;
 mod lists;
+mod measurements;
 mod models;
 mod patient_lists;
 mod patients;
@@ -10,14 +13,17 @@ mod test_event_lists;
 mod test_events;
 mod test_types;
 
+pub use assigned_tests::{AssignTest, AssignedTests, Assignment, TestsOf, UnassignTest};
 pub use care_providers::{CareProviderById, CreateCareProvider, LinkPatient, PatientsOfCareProvider};
+pub use deletion::{DeleteTestEvent, Erased};
 pub use lists::{EventOf, Listed, MOST_COUNTED, MOST_IN_BATCH, Total};
+pub use measurements::{RangesOverTime, SamplesOfAxis, ScoresOverTime, ToldSamples};
 pub use models::ModelsOf;
 pub use patient_lists::{PatientList, PatientSummaries, PatientSummary, PatientsById};
-pub use patients::{CreatePatient, PatientById, RecordConsent};
+pub use patients::{CreatePatient, PatientById, PatientDirectory, RecordConsent};
 pub use recordings::{AxisRangesOf, RecordingStatus, RecordingsOf};
 pub use test_event_lists::{ScoreAverages, TestEventList};
-pub use test_events::{PutTestResult, TestEventById, TestEvents};
+pub use test_events::{PutBalanceScore, PutTestResult, TestEventById, TestEvents};
 pub use test_types::{AddTestType, AllTests};
 
 use super::ResolverDeps;

@@ -125,7 +125,8 @@ mod tests {
             time: DateTime::UNIX_EPOCH + TimeDelta::days(day),
             score,
         };
-        let scores = vec![score(21, "a", 70), score(20, "b", 1), score(14, "a", 60), score(7, "a", 50), score(1, "b", 99)];
+        let scores =
+            vec![score(21, "a", 70), score(20, "b", 1), score(14, "a", 60), score(7, "a", 50), score(1, "b", 99)];
         let summary = PatientSummary::from(database::PatientSummary { events: 7, scores });
         assert_eq!(summary.latest.map(|score| score.score), Some(70));
         assert!((summary.trend.unwrap() - 10.0).abs() < 1e-9);

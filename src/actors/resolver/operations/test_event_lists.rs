@@ -80,13 +80,8 @@ impl Operation for ScoreAverages {
             });
         }
         let window = Window::of(self.period, from, end);
-        let read = deps.database.score_averages(
-            &self.patient,
-            self.period,
-            &window,
-            self.movement.as_ref(),
-            MOST_AVERAGES,
-        );
+        let read =
+            deps.database.score_averages(&self.patient, self.period, &window, self.movement.as_ref(), MOST_AVERAGES);
         let averages = read.await?;
         if averages.is_empty() && deps.database.patient(&self.patient).await?.is_none() {
             return Err(ServiceError::NotFound(Self::SUBJECT));

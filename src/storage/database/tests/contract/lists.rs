@@ -24,7 +24,8 @@ async fn add_score(database: &Database, n: u128, who: &str, movement: &str, time
     let job = lease(database, JobKind::Score, 1).await.remove(0);
     let version = job.model.unwrap().version;
     let value = f64::from(score);
-    let score = Score { value, lower: Some(value - 1.0), upper: Some(value + 1.0), model_version: version, backend: "local" };
+    let score =
+        Score { value, lower: Some(value - 1.0), upper: Some(value + 1.0), model_version: version, backend: "local" };
     database.finish_scoring(job.fence, job.subject, &score, now()).await.unwrap();
 }
 
@@ -97,7 +98,8 @@ pub(super) async fn patients_are_paged_by_name_and_found_by_what_they_begin_with
     let mut known = database.patients_by_id(&ids(&["x-1", "nobody", "p-1"])).await.unwrap();
     known.sort_by(|a, b| a.id.cmp(&b.id));
     assert_eq!(known.iter().map(|patient| patient.id.as_str()).collect::<Vec<_>>(), ["p-1", "x-1"]);
-    for (asked, linked) in [(&["x-1", "p-1"][..], true), (&["x-1", "Lee-4"], false), (&["nobody"], false), (&[], true)] {
+    for (asked, linked) in [(&["x-1", "p-1"][..], true), (&["x-1", "Lee-4"], false), (&["nobody"], false), (&[], true)]
+    {
         assert_eq!(database.are_linked(&clinic, ids(asked).iter()).await.unwrap(), linked, "{asked:?}");
     }
 }
@@ -162,7 +164,11 @@ pub(super) async fn events_are_paged_in_time_and_filtered(database: &Database) {
     assert_eq!(list(TestEventListFilter { scored: Some(true), ..all.clone() }).await, []);
     assert_eq!(list(TestEventListFilter { scored: Some(false), ..all.clone() }).await, latest);
     for (search, expected) in [("walks well", vec![id(1)]), ("%", vec![id(3)]), ("nowhere", vec![])] {
-        assert_eq!(list(TestEventListFilter { search: Some(search.into()), ..all.clone() }).await, expected, "{search}");
+        assert_eq!(
+            list(TestEventListFilter { search: Some(search.into()), ..all.clone() }).await,
+            expected,
+            "{search}"
+        );
     }
 
     // An event that comes between two pages moves nothing.
@@ -243,9 +249,9 @@ pub(super) async fn scores_are_averaged_over_weeks_and_months_with_the_change(da
         let window = Window::of(period, at(from), at("2026-03-31T00:00:00Z"));
         let movement = movement.map(|name| Movement::new(name).unwrap());
         let found = database.score_averages(&ann, period, &window, movement.as_ref(), 100).await.unwrap();
-        let shown = found.into_iter().map(|average| {
-            (average.movement.to_string(), average.start, average.mean, average.scores, average.change)
-        });
+        let shown = found
+            .into_iter()
+            .map(|average| (average.movement.to_string(), average.start, average.mean, average.scores, average.change));
         shown.collect::<Vec<_>>()
     };
     let row = |movement: &str, start: &str, mean: f64, scores: u32, change: Option<f64>| {
