@@ -6,7 +6,7 @@ BIND ?= 127.0.0.1:8080
 MEASURE_DIR ?= ./measure-data
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test lint format bench bench-parts bench-whole bench-backends build-full
+.PHONY: run test lint format bench bench-parts bench-whole bench-backends bench-graphql build-full
 
 run: ## builds the embedded program, starts it with a demo clinic
 	@command -v $(CARGO) >/dev/null || { echo "Rust is needed: see https://rustup.rs"; exit 1; }
@@ -54,6 +54,14 @@ bench-backends: ## SQLite, PostgreSQL and two processes; POSTGRES is a cluster i
 	@[ -n "$(POSTGRES)" ] || { echo "say which cluster: make bench-backends POSTGRES=postgres://postgres@127.0.0.1:5432/postgres"; exit 1; }
 	$(CARGO) build --release --locked -p stance -p stance-loadtest
 	$(TARGET)/release/stance-loadtest backends --program $(TARGET)/release/stance --postgres $(POSTGRES) --folder $(MEASURE_DIR)
+
+bench-graphql: ## a patient's page, a bare handler and PostGraphile; POSTGRES as for bench-backends
+	@[ -n "$(POSTGRES)" ] || { echo "say which cluster: make bench-graphql POSTGRES=postgres://postgres@127.0.0.1:5432/postgres"; exit 1; }
+	$(CARGO) build --release --locked -p stance -p stance-loadtest
+	mkdir -p $(MEASURE_DIR)/postgraphile
+	npm install --prefix $(MEASURE_DIR)/postgraphile --no-audit --no-fund --silent node@22 postgraphile@5
+	$(TARGET)/release/stance-loadtest pages --program $(TARGET)/release/stance --postgres $(POSTGRES) \
+	    --folder $(MEASURE_DIR)/pages --postgraphile $(MEASURE_DIR)/postgraphile
 
 build-full: ## the production program
 	$(CARGO) build --release --locked -p stance --features aws,lake

@@ -9,4 +9,5 @@ pub mod demo;
 pub mod generate;
 pub mod generator;
 pub mod measure;
+pub mod pages;
 pub mod program;
