@@ -7,7 +7,7 @@ CREATE TABLE patient_terms (
     term       TEXT NOT NULL,
     PRIMARY KEY (patient_id, kind)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX patient_terms_by_term ON patient_terms (term, patient_id);
+CREATE INDEX patient_terms_by_term ON patient_terms (term, patient_id, kind);
 CREATE INDEX patient_terms_by_kind ON patient_terms (kind, term, patient_id);
 
 CREATE VIEW terms_of_patients AS

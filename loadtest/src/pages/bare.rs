@@ -61,11 +61,13 @@ struct Page {
 /// What authenticates and authorises a request in Stance, once.
 const SESSION: &str = "SELECT sessions.session_id FROM sessions JOIN accounts USING (account_id)
      WHERE accounts.email = $1 AND sessions.expires_at > $2 AND sessions.revoked_at IS NULL LIMIT 1";
-const LINKED: &str = "SELECT EXISTS (SELECT 1 FROM patient_care_providers WHERE care_provider_id = $1 AND patient_id = $2)";
+const LINKED: &str =
+    "SELECT EXISTS (SELECT 1 FROM patient_care_providers WHERE care_provider_id = $1 AND patient_id = $2)";
 const PATIENT: &str =
     "SELECT patient_id, email, first_name, last_name, privacy_consent_date FROM patients WHERE patient_id = $1";
 /// The page of Stance's `LATEST_EVENT_PAGE`, without filters that are not asked for.
-const EVENTS: &str = "SELECT test_event_id, test_type, balance_score, doctor_score, notes, start_time, end_time FROM test_events
+const EVENTS: &str =
+    "SELECT test_event_id, test_type, balance_score, doctor_score, notes, start_time, end_time FROM test_events
      WHERE patient_id = $1 AND (coalesce(start_time, created_at), test_event_id) < ($2, $3)
      ORDER BY coalesce(start_time, created_at) DESC, test_event_id DESC LIMIT 51";
 /// Stance's `SCORE_AVERAGES`.
@@ -93,8 +95,7 @@ async fn read(pool: &PgPool, patient: &str) -> sqlx::Result<Page> {
     sqlx::query(LINKED).bind(CARE_PROVIDER).bind(patient).fetch_one(pool).await?;
     let profile = sqlx::query_as(PATIENT).bind(patient).fetch_optional(pool);
     let events = sqlx::query_as(EVENTS).bind(patient).bind(now).bind(Uuid::max()).fetch_all(pool);
-    let averages =
-        sqlx::query_as(AVERAGES).bind(patient).bind(now - TimeDelta::days(372)).bind(now).fetch_all(pool);
+    let averages = sqlx::query_as(AVERAGES).bind(patient).bind(now - TimeDelta::days(372)).bind(now).fetch_all(pool);
     let (patient, mut events, averages) = futures_util::try_join!(profile, events, averages)?;
     events.truncate(50);
     Ok(Page { patient, events, averages })
@@ -107,10 +108,8 @@ impl Bare {
         std::thread::spawn(move || {
             actix_web::rt::System::new().block_on(async move {
                 // As many connections as Stance has for requests.
-                let pool = PgPoolOptions::new()
-                    .max_connections(8)
-                    .test_before_acquire(false)
-                    .connect_lazy_with(database);
+                let pool =
+                    PgPoolOptions::new().max_connections(8).test_before_acquire(false).connect_lazy_with(database);
                 let pool = web::Data::new(pool);
                 let server = HttpServer::new(move || {
                     App::new().app_data(pool.clone()).service(web::resource("/page").route(web::post().to(page)))
@@ -126,7 +125,8 @@ impl Bare {
                 }
             });
         });
-        let (address, handle) = tokio::task::spawn_blocking(move || told.recv_timeout(Duration::from_secs(10))).await??;
+        let (address, handle) =
+            tokio::task::spawn_blocking(move || told.recv_timeout(Duration::from_secs(10))).await??;
         let address = address.context("no address was bound")?;
         Ok(Self { url: format!("http://{address}/page"), handle })
     }

@@ -59,14 +59,15 @@ pub struct TimedScore {
 /// A page of the rows of `$from` for which `$such` holds, from `$begin` on, and how many there are. `$1`: counted at most,
 /// `$2`, `$3`: behind which place, `$4`: patients at most, `$5`: whose, `$6`: the search, `$7`: the last letter.
 macro_rules! page {
-    ($from:expr, $such:expr, $begin:expr) => {
+    ($from:expr, $such:expr, $begin:expr, $counted:expr) => {
         concat!(
             "SELECT total, term, patient_id, email, first_name, last_name, privacy_consent_date
              FROM (SELECT count(*) AS total FROM (SELECT 1 FROM ",
             $from,
             " WHERE ",
             $such,
-            " LIMIT $1) AS some) AS counted
+            $counted,
+            " LIMIT $1) AS those) AS counted
              LEFT JOIN (
                  SELECT terms.term, patients.patient_id, patients.email, patients.first_name, patients.last_name,
                         patients.privacy_consent_date
@@ -83,7 +84,8 @@ macro_rules! page {
     };
 }
 
-/// Holds for the smallest of a patient's terms that begin with `$needle`.
+/// Holds for the smallest of a patient's terms that begin with `$needle`. They are looked up by the patient: of all terms
+/// that begin so there may be many, which `|| ''` keeps the databases from going through.
 macro_rules! found {
     ($needle:expr) => {
         concat!(
@@ -91,14 +93,13 @@ macro_rules! found {
             $needle,
             " AND terms.term < ",
             $needle,
-            " || $7 AND NOT EXISTS (
-                 SELECT 1 FROM patient_terms AS better
-                 WHERE better.patient_id = terms.patient_id AND better.term >= ",
+            " || $7 AND terms.kind = (
+                 SELECT better.kind FROM patient_terms AS better
+                 WHERE better.patient_id = terms.patient_id AND better.term || '' >= ",
             $needle,
-            " AND better.term < ",
+            " AND better.term || '' < ",
             $needle,
-            " || $7
-                     AND (better.term, better.kind) < (terms.term, terms.kind))"
+            " || $7 ORDER BY better.term, better.kind LIMIT 1)"
         )
     };
 }
@@ -122,37 +123,49 @@ macro_rules! needle_postgres {
     };
 }
 
-/// The patients of a care provider. SQLite must be told to begin with them.
-macro_rules! theirs {
-    ($join:expr) => {
-        concat!(
-            "patient_care_providers AS links ",
-            $join,
-            " patient_terms AS terms ON terms.patient_id = links.patient_id"
-        )
+/// The patients of a care provider. Both databases are told to begin with them: who has few among many is not looked for.
+macro_rules! theirs_sqlite {
+    () => {
+        "patient_care_providers AS links CROSS JOIN patient_terms AS terms ON terms.patient_id = links.patient_id"
+    };
+}
+
+macro_rules! theirs_postgres {
+    () => {
+        "(SELECT care_provider_id, patient_id FROM patient_care_providers WHERE care_provider_id = $5 OFFSET 0) AS links
+             CROSS JOIN LATERAL (SELECT patient_id, kind, term FROM patient_terms
+                                 WHERE patient_terms.patient_id = links.patient_id OFFSET 0) AS terms"
     };
 }
 
 statements! {
-    ALL_PATIENTS = shared(page!("patient_terms AS terms", "terms.kind = 'name'", ""));
+    ALL_PATIENTS = shared(page!(
+        "patient_terms AS terms",
+        "terms.kind = 'name'",
+        "",
+        // So that PostgreSQL counts in the index.
+        " ORDER BY terms.term, terms.patient_id"
+    ));
     ALL_PATIENTS_FOUND = each(
-        page!("patient_terms AS terms", found!(needle_sqlite!()), begin!(needle_sqlite!())),
-        page!("patient_terms AS terms", found!(needle_postgres!()), begin!(needle_postgres!())),
+        page!("patient_terms AS terms", found!(needle_sqlite!()), begin!(needle_sqlite!()), ""),
+        page!("patient_terms AS terms", found!(needle_postgres!()), begin!(needle_postgres!()), ""),
     );
     PATIENTS_OF_CARE_PROVIDER = each(
-        page!(theirs!("CROSS JOIN"), "links.care_provider_id = $5 AND terms.kind = 'name'", ""),
-        page!(theirs!("JOIN"), "links.care_provider_id = $5 AND terms.kind = 'name'", ""),
+        page!(theirs_sqlite!(), "links.care_provider_id = $5 AND terms.kind = 'name'", "", ""),
+        page!(theirs_postgres!(), "links.care_provider_id = $5 AND terms.kind = 'name'", "", ""),
     );
     PATIENTS_OF_CARE_PROVIDER_FOUND = each(
         page!(
-            theirs!("CROSS JOIN"),
+            theirs_sqlite!(),
             concat!("links.care_provider_id = $5 AND ", found!(needle_sqlite!())),
-            begin!(needle_sqlite!())
+            begin!(needle_sqlite!()),
+            ""
         ),
         page!(
-            theirs!("JOIN"),
+            theirs_postgres!(),
             concat!("links.care_provider_id = $5 AND ", found!(needle_postgres!())),
-            begin!(needle_postgres!())
+            begin!(needle_postgres!()),
+            ""
         ),
     );
     PATIENTS_BY_ID = each(
@@ -164,7 +177,7 @@ statements! {
         "SELECT asked.patient_id, events, scored.test_event_id, scored.test_type, scored.balance_score,
                 coalesce(scored.start_time, scored.created_at) AS began
          FROM (SELECT value AS patient_id, (
-                   SELECT count(*) FROM (SELECT 1 FROM test_events WHERE test_events.patient_id = value LIMIT $2) AS some
+                   SELECT count(*) FROM (SELECT 1 FROM test_events WHERE test_events.patient_id = value LIMIT $2) AS those
                ) AS events FROM json_each($1)) AS asked
          LEFT JOIN test_events AS scored ON scored.test_event_id IN (
              SELECT test_event_id FROM test_events WHERE patient_id = asked.patient_id AND balance_score IS NOT NULL
@@ -173,7 +186,7 @@ statements! {
         "SELECT asked.patient_id, events, scored.test_event_id, scored.test_type, scored.balance_score, began
          FROM (SELECT patient_id, (
                    SELECT count(*) FROM (
-                       SELECT 1 FROM test_events WHERE test_events.patient_id = ids.patient_id LIMIT $2) AS some
+                       SELECT 1 FROM test_events WHERE test_events.patient_id = ids.patient_id LIMIT $2) AS those
                ) AS events FROM unnest($1) AS ids (patient_id) OFFSET 0) AS asked
          LEFT JOIN LATERAL (
              SELECT test_event_id, test_type, balance_score, coalesce(start_time, created_at) AS began FROM test_events

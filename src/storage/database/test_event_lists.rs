@@ -70,7 +70,7 @@ macro_rules! page {
             "SELECT total, test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time, began
              FROM (SELECT count(*) AS total FROM (
                  SELECT 1 FROM test_events WHERE coalesce(start_time, created_at) BETWEEN $6 AND $7 AND ", such!($holds), " LIMIT $1
-             ) AS some) AS counted
+             ) AS those) AS counted
              LEFT JOIN (
                  SELECT test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time,
                         coalesce(start_time, created_at) AS began
