@@ -23,7 +23,7 @@ struct Operation {
 }
 
 /// Each about the patient `own`, who is linked to `clinic-1`.
-const OPERATIONS: [Operation; 24] = [
+const OPERATIONS: [Operation; 26] = [
     Operation {
         name: "listPatients",
         document: "{ listPatients(care_provider_id: \"clinic-1\") { nodes { patient_id event_count assigned_tests { test_type } } } }",
@@ -151,6 +151,18 @@ const OPERATIONS: [Operation; 24] = [
         name: "getAllAvailableTests",
         document: "{ getAllAvailableTests { test_type } }",
         expected: [Done, Done, Done, Done, Done, SignIn],
+    },
+    Operation {
+        name: "deleteTestEventFromS3",
+        document:
+            "mutation { deleteTestEventFromS3(test_event_id: \"RECORDED\", patient_id: \"own\", year: 2026, month: 1,
+            day: 31, test_type: \"sit-to-stand\") }",
+        expected: [Done, Absent, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "deleteTestEventFromDB",
+        document: "mutation { deleteTestEventFromDB(test_event_id: \"RECORDED\", patient_id: \"own\") }",
+        expected: [Done, Absent, Done, Absent, Done, SignIn],
     },
 ];
 

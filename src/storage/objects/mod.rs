@@ -120,7 +120,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => folder.get_tail(key, bytes).await,
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.get_tail(key, bytes).await,
+            Self::Bucket(bucket) => bucket.at_home(bucket.get_tail(key, bytes)).await,
         }
     }
 

@@ -136,6 +136,18 @@ async fn operations_have_the_signatures_of_the_contract() {
     assert!(bench.supervisor.stop(Duration::from_secs(5)).await);
 }
 
+/// Where the schema changes on purpose: `RENEW=1 cargo nextest run schema_in_the_repository`, and look at the difference.
+#[test]
+fn the_schema_in_the_repository_is_the_one_that_is_served() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web/graphql/schema.graphql");
+    let served = schema().as_sdl();
+    if std::env::var_os("RENEW").is_some() {
+        std::fs::write(path, &served).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(kept == served, "{path} is not what is served:\n{served}");
+}
+
 #[actix_web::test]
 async fn events_are_put_and_listed_and_undeclared_variables_are_ignored() {
     let bench = Bench::new().await;
