@@ -6,10 +6,10 @@ use actix_web::dev::ServerHandle;
 use actix_web::error::ErrorInternalServerError;
 use actix_web::{App, HttpResponse, HttpServer, web};
 use anyhow::Context;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::types::Uuid;
-use sqlx::types::chrono::{DateTime, TimeDelta, Utc};
 
 /// The handler's server, on a thread of its own.
 pub(super) struct Bare {

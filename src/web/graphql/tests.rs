@@ -140,7 +140,7 @@ async fn operations_have_the_signatures_of_the_contract() {
 #[test]
 fn the_schema_in_the_repository_is_the_one_that_is_served() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web/graphql/schema.graphql");
-    let served = schema().as_sdl();
+    let served = schema::schema().as_sdl();
     if std::env::var_os("RENEW").is_some() {
         std::fs::write(path, &served).unwrap();
     }
