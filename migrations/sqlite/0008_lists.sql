@@ -29,6 +29,9 @@ CREATE TRIGGER patient_terms_of_a_changed_patient AFTER UPDATE OF email, first_n
 END;
 INSERT INTO patient_terms SELECT patient_id, kind, term FROM terms_of_patients;
 
+-- Because of the triggers SQLite looks for a new patient's id in every table that refers to patients.
+CREATE INDEX accounts_by_patient ON accounts (patient_id) WHERE patient_id IS NOT NULL;
+
 -- Events in time: one whose beginning is not known stands where it became known.
 CREATE INDEX test_events_by_time ON test_events (patient_id, coalesce(start_time, created_at), test_event_id);
 CREATE INDEX test_events_scored ON test_events (patient_id, coalesce(start_time, created_at), test_event_id)

@@ -18,7 +18,8 @@ async fn clinic(backends: &Arc<Backends>) -> (Program, Client) {
     for (day, quality) in [("02-02", 0.3), ("02-09", 0.5), ("02-16", 0.7)] {
         let id = fresh_id();
         let next = recording("p-1", id, quality, None, 300).to_string();
-        assert_eq!(clinic.upload_and_wait(next).await.recording_status(), "scored");
+        assert_eq!(clinic.upload(next).await.status, 202);
+        clinic.await_status(&id.to_string(), "scored").await;
         let put = "mutation($id: String!, $t: String!) { putTestResult(test_event_id: $id, patient_id: \"p-1\",
             test_type: \"sit-to-stand\", start_time: $t, end_time: $t, notes: \"walks Well\") { test_event_id } }";
         clinic.data(put, json!({ "id": id, "t": format!("2026-{day} 12:00:00") })).await;
