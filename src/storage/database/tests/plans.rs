@@ -171,6 +171,6 @@ pub(super) const FILL: &str = "
             now() + n * interval '1 s', now() - n * interval '1 s'
         FROM (SELECT *, row_number() OVER () AS n FROM test_events) events, unnest('{convert,train,score}'::text[]) kind
         ON CONFLICT DO NOTHING;
-    INSERT INTO deletions SELECT gen_random_uuid(), 1, true, false, now(), now() FROM generate_series(1, 4000);
+    INSERT INTO deletions SELECT gen_random_uuid(), 1, 'fill-1', true, false, now(), now() FROM generate_series(1, 4000);
     INSERT INTO deletion_objects SELECT test_event_id, 'key-' || n FROM deletions, generate_series(1, 4) n;
     ANALYZE";
