@@ -13,6 +13,7 @@ pub use accounts::create_account;
 use super::ServiceError;
 use crate::config::AuthConfig;
 use crate::domain::access::{Caller, Role};
+use crate::domain::audit::Origin;
 use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{AccountId, PatientId, SessionId};
@@ -154,6 +155,8 @@ pub struct SignOut {
 pub struct Authenticate {
     /// The token.
     pub token: String,
+    /// Where the request came from.
+    pub origin: Origin,
 }
 
 /// Asks for the keys that tokens are verified with, as a JSON Web Key Set.
@@ -365,7 +368,7 @@ impl Auth {
         if live.account.to_string() != claims.sub {
             return Err(ServiceError::Unauthenticated);
         }
-        Ok(Caller { account: live.account, session: live.id, role: live.role })
+        Ok(Caller { account: live.account, session: live.id, role: live.role, origin: message.origin })
     }
 
     async fn published_keys(&self, _: PublishedKeys) -> Result<serde_json::Value, ServiceError> {
