@@ -207,6 +207,7 @@ impl Topology {
             database,
             clock,
             entropy: entropy.clone(),
+            audit: audit.clone(),
             config: SessionAuthConfig::from(&config.auth),
         };
         let (session_auth, auth_supervisor) =
