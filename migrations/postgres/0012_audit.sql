@@ -65,6 +65,27 @@ BEGIN
 END
 $$;
 
+-- Deletes rows before the chain's beginning, at most so many; how many.
+CREATE FUNCTION prune_audit(_limit bigint) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    _gone record;
+    _deleted bigint := 0;
+BEGIN
+    FOR _gone IN
+        SELECT position, at, patients FROM audit_records
+        WHERE position <= (SELECT pruned_position FROM audit_head WHERE chain = 1) ORDER BY position LIMIT _limit
+    LOOP
+        DELETE FROM audit_patients
+        WHERE patient_id = ANY (ARRAY(SELECT jsonb_array_elements_text(_gone.patients::jsonb)))
+              AND at = _gone.at AND position = _gone.position;
+        DELETE FROM audit_records WHERE position = _gone.position;
+        _deleted := _deleted + 1;
+    END LOOP;
+    RETURN _deleted;
+END
+$$;
+
 CREATE FUNCTION refuse_audit_change() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN

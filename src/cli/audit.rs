@@ -14,6 +14,8 @@ use std::io::Write;
 
 /// Rows that are read at once.
 const PAGE: u32 = 5_000;
+/// Rows that are taken away at once: others write in between.
+const PIECE: u32 = 1_000;
 /// Faults that are named.
 const SHOWN: usize = 50;
 
@@ -154,7 +156,7 @@ pub(super) fn prune(config: &Config, options: &Prune) -> anyhow::Result<()> {
         }
         let mut pruned = 0;
         loop {
-            match database.prune_audit(PAGE).await? {
+            match database.prune_audit(PIECE).await? {
                 0 => break,
                 deleted => pruned += deleted,
             }

@@ -289,3 +289,23 @@ async fn what_retention_takes_away_is_noted_and_the_rest_is_whole() {
     let (whole, text) = verify(&program, &[]);
     assert!(!whole && text.contains("no record says that retention took them away"), "{text}");
 }
+
+/// The document's own program, which shares nothing with this one, comes to the same end and finds the same fault.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_follows_the_document_verifies_the_record_without_the_program() {
+    let program = Program::start();
+    let clinic = program.clinic_with(&["p-1", "us-west-2:ö\" 1"]).await;
+    clinic.data("{ getPatientsForCareprovider(care_provider_id: \"clinic-1\") { patient_id } }", Value::Null).await;
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/AUDIT.md")).unwrap();
+    let script = page.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    let follow = || {
+        let mut python = std::process::Command::new("python3");
+        let output = python.args(["-c", script]).arg(program.folder().join("stance.db")).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+        (output.status.success(), said.trim().to_owned())
+    };
+    assert_eq!(follow(), (true, mark(&program)));
+    let changed = "DROP TRIGGER audit_records_stay; UPDATE audit_records SET patients = '[]' WHERE position = 5";
+    program.tamper(changed).await.unwrap();
+    assert_eq!(follow(), (false, "position 5: not what was written".to_owned()));
+}

@@ -78,31 +78,11 @@ statements! {
                AND ($5 IS NULL OR account_id = $5)
          ORDER BY about.at DESC, about.position DESC LIMIT $6",
     );
-    LOCK_AUDIT_HEAD = each(
-        "SELECT pruned_position FROM audit_head WHERE chain = 1",
-        "SELECT pruned_position FROM audit_head WHERE chain = 1 FOR UPDATE",
-    );
     LAST_AUDIT_BEFORE = shared(
         "SELECT position, link FROM audit_records WHERE at < $1 ORDER BY at DESC, position DESC LIMIT 1",
     );
     MARK_PRUNED = shared(
         "UPDATE audit_head SET pruned_position = $1, pruned_link = $2 WHERE chain = 1 AND pruned_position < $1",
-    );
-    PRUNE_AUDIT_PATIENTS = each(
-        "DELETE FROM audit_patients WHERE (patient_id, at, position) IN (
-             SELECT patient.value, gone.at, gone.position
-             FROM (SELECT position, at, patients FROM audit_records WHERE position <= $1 ORDER BY position LIMIT $2) AS gone,
-                  json_each(gone.patients) AS patient)",
-        "DELETE FROM audit_patients AS about
-         USING (SELECT position, at, patients FROM audit_records WHERE position <= $1 ORDER BY position LIMIT $2) AS gone,
-               jsonb_array_elements_text(gone.patients::jsonb) AS patient
-         WHERE about.patient_id = patient AND about.at = gone.at AND about.position = gone.position",
-    );
-    PRUNE_AUDIT_RECORDS = each(
-        "DELETE FROM audit_records
-         WHERE position IN (SELECT position FROM audit_records WHERE position <= $1 ORDER BY position LIMIT $2)",
-        "DELETE FROM audit_records
-         WHERE position = ANY (ARRAY(SELECT position FROM audit_records WHERE position <= $1 ORDER BY position LIMIT $2))",
     );
 }
 
@@ -163,12 +143,10 @@ impl Database {
     /// # Errors
     /// When the database cannot; then none was deleted.
     pub async fn prune_audit(&self, limit: u32) -> Result<u64> {
-        let mut transaction = self.begin().await?;
-        let pruned: i64 = transaction.statement(LOCK_AUDIT_HEAD).one().await?.get("pruned_position")?;
-        transaction.statement(PRUNE_AUDIT_PATIENTS).bind(pruned).bind(limit).execute().await?;
-        let deleted = transaction.statement(PRUNE_AUDIT_RECORDS).bind(pruned).bind(limit).execute().await?;
-        transaction.commit().await?;
-        Ok(deleted)
+        match self.backend {
+            Backend::Sqlite { .. } => sqlite::prune(self, limit).await,
+            Backend::Postgres(_) => postgres::prune(self, limit).await,
+        }
     }
 
     /// Rows of the record, the latest first.

@@ -1,4 +1,4 @@
-//! Adding to the record on SQLite: a transaction, of which there is one at a time.
+//! Adding to the record and taking from it on SQLite: transactions, of which there is one at a time.
 
 use super::super::statement::statements;
 use super::super::{Database, Result};
@@ -22,6 +22,19 @@ statements! {
          FROM json_each($1) AS added, json_each(added.value ->> 'patients') AS patient",
     );
     SET_AUDIT_HEAD = only_sqlite("UPDATE audit_head SET position = $1, link = $2 WHERE chain = 1");
+    PRUNE_AUDIT_PATIENTS = only_sqlite(
+        "DELETE FROM audit_patients WHERE (patient_id, at, position) IN (
+             SELECT patient.value, gone.at, gone.position
+             FROM (SELECT position, at, patients FROM audit_records
+                   WHERE position <= (SELECT pruned_position FROM audit_head WHERE chain = 1)
+                   ORDER BY position LIMIT $1) AS gone,
+                  json_each(gone.patients) AS patient)",
+    );
+    PRUNE_AUDIT_RECORDS = only_sqlite(
+        "DELETE FROM audit_records WHERE position IN (
+             SELECT position FROM audit_records
+             WHERE position <= (SELECT pruned_position FROM audit_head WHERE chain = 1) ORDER BY position LIMIT $1)",
+    );
 }
 
 pub(super) async fn append(database: &Database, records: &[Record]) -> Result<Mark> {
@@ -43,4 +56,12 @@ pub(super) async fn append(database: &Database, records: &[Record]) -> Result<Ma
     transaction.statement(SET_AUDIT_HEAD).bind(head.position).bind(&head.link.0).execute().await?;
     transaction.commit().await?;
     Ok(head)
+}
+
+pub(super) async fn prune(database: &Database, limit: u32) -> Result<u64> {
+    let mut transaction = database.begin().await?;
+    transaction.statement(PRUNE_AUDIT_PATIENTS).bind(limit).execute().await?;
+    let deleted = transaction.statement(PRUNE_AUDIT_RECORDS).bind(limit).execute().await?;
+    transaction.commit().await?;
+    Ok(deleted)
 }
