@@ -3,6 +3,7 @@ use crate::actors::metrics::Metrics;
 use crate::actors::resolver::Resolver;
 use crate::actors::supervision::{SupervisionPolicy, Supervisor};
 use crate::domain::access::{Caller, Role};
+use crate::domain::audit::Origin;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{AccountId, SessionId};
 use std::time::Duration;
@@ -30,7 +31,8 @@ impl Bench {
         let (resolver, supervisor) =
             Supervisor::start(&policy, &Metrics::new(), &Entropy::from_seed(1), move || Resolver::new(deps.clone()));
         let (account, session) = (AccountId::from(uuid::Uuid::nil()), SessionId::from(uuid::Uuid::nil()));
-        let context = Context { resolver, caller: Caller { account, session, role: Role::Admin } };
+        let context =
+            Context { resolver, caller: Caller { account, session, role: Role::Admin, origin: Origin::default() } };
         Self { context, supervisor, _folder: folder }
     }
 

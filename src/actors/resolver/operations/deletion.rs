@@ -1,6 +1,6 @@
 //! Deletion of a recording, or of a whole test event.
 
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError};
+use super::{Access, Caller, Effect, Entry, Operation, ResolverDeps, ServiceError};
 use crate::domain::ids::{PatientId, TestEventId};
 use crate::storage::database::{Deleted, DeletionRequest, Grace, JobKind};
 use chrono::TimeDelta;
@@ -32,11 +32,16 @@ pub enum Erased {
 
 impl Operation for DeleteTestEvent {
     const NAME: &'static str = "delete_test_event";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "patient";
     type Answer = Erased;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::Patient(self.patient.clone()))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.test_event(Some(self.id))
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Erased, ServiceError> {
