@@ -9,6 +9,7 @@
 
 mod accounts;
 mod assigned_tests;
+mod audit;
 mod deletions;
 mod error;
 mod hints;
@@ -27,6 +28,7 @@ mod test_event_lists;
 mod test_events;
 
 pub use accounts::{Account, NewAccount};
+pub use audit::{AuditBounds, AuditFilter, AuditPlace};
 pub use deletions::{Deleted, DeletionRequest, Grace, PendingDeletion};
 pub use error::{DatabaseError, Result};
 pub use hints::{Hint, Listener, MOST as MOST_HINTS};

@@ -2,6 +2,8 @@
 
 mod api;
 mod argument;
+mod audit;
+mod column;
 mod context;
 mod cursor;
 mod documents;

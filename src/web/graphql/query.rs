@@ -1,6 +1,7 @@
 //! What can be read: each operation checks the form of its arguments and asks the resolver.
 
 use super::argument::{self, day, id, invalid, status_named, time};
+use super::audit::{self, AuditRecords, PatientAccesses};
 use super::context::{Context, answer, list};
 use super::cursor;
 use super::pages::{Model, PatientPage, Period, ScoreAverage, TestEventPage, total_asked};
@@ -8,13 +9,15 @@ use super::types::{
     CareProvider, Measurement, MeasurementRange, MeasurementRecord, Patient, SortDirection, Stat, Test, TestEvent,
 };
 use crate::actors::resolver::{
-    AllTests, AssignedTests, CareProviderById, ModelsOf, PatientById, PatientDirectory, PatientList,
-    PatientsOfCareProvider, RangesOverTime, SamplesOfAxis, ScoreAverages, ScoresOverTime, TestEventById, TestEventList,
-    TestEvents,
+    self, AccessesToPatient, AllTests, AssignedTests, CareProviderById, ModelsOf, PatientById, PatientDirectory,
+    PatientList, PatientsOfCareProvider, RangesOverTime, SamplesOfAxis, ScoreAverages, ScoresOverTime, TestEventById,
+    TestEventList, TestEvents,
 };
 use crate::domain::access::Role;
 use crate::domain::ids::Movement;
-use crate::storage::database::{PatientListFilter, TestEventFilter, TestEventListFilter, TimeOrder, Window};
+use crate::storage::database::{
+    AuditFilter, AuditPlace, PatientListFilter, TestEventFilter, TestEventListFilter, TimeOrder, Window,
+};
 use juniper::{DefaultScalarValue, Executor, FieldResult, graphql_object};
 
 /// Test events in an answer where the client names no count.
@@ -274,6 +277,33 @@ impl Query {
         .await
     }
 
+    /// Rows of the audit record, the latest first: for who looks after accounts. Is itself on the record.
+    #[graphql(name = "auditRecords")]
+    #[expect(clippy::too_many_arguments, reason = "each is a filter")]
+    async fn audit_records(
+        context: &Context,
+        patient_id: Option<String>,
+        account_id: Option<String>,
+        from_time: Option<String>,
+        to_time: Option<String>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> FieldResult<Option<AuditRecords>> {
+        answer(async {
+            let to = to_time.map(|text| time("to_time", &text)).transpose()?;
+            let to = to.map(|at| AuditPlace { at, position: i64::MAX });
+            let filter = AuditFilter {
+                patient: patient_id.map(|text| id("patient_id", &text)).transpose()?,
+                account: account_id.map(|text| id("account_id", &text)).transpose()?,
+                from: from_time.map(|text| time("from_time", &text)).transpose()?,
+                before: after.map(|text| audit::place(&text)).transpose()?.or(to),
+                limit: audit::count(first)?,
+            };
+            context.ask(resolver::AuditRecords { filter }).await.map(AuditRecords::from)
+        })
+        .await
+    }
+
     /// A patient's models, by movement and the newest first, at most 200.
     #[graphql(name = "listModels")]
     async fn list_models(
@@ -285,6 +315,23 @@ impl Query {
             let patient = id("patient_id", &patient_id)?;
             let movement = movement.map(|name| id("movement", &name)).transpose()?;
             Ok(context.ask(ModelsOf { patient, movement }).await?.into_iter().map(Model::from).collect())
+        })
+        .await
+    }
+
+    /// Who asked for what of a patient, the latest first: for the patient.
+    #[graphql(name = "accessesToPatient")]
+    async fn accesses_to_patient(
+        context: &Context,
+        patient_id: String,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> FieldResult<Option<PatientAccesses>> {
+        answer(async {
+            let patient = id("patient_id", &patient_id)?;
+            let before = after.map(|text| audit::place(&text)).transpose()?;
+            let ask = AccessesToPatient { patient, before, limit: audit::count(first)? };
+            context.ask(ask).await.map(PatientAccesses::from)
         })
         .await
     }

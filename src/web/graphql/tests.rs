@@ -4,6 +4,7 @@ use crate::actors::resolver::Resolver;
 use crate::actors::supervision::{SupervisionPolicy, Supervisor};
 use crate::config::GraphqlConfig;
 use crate::domain::access::{Caller, Role};
+use crate::domain::audit::Origin;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{AccountId, SessionId};
 use crate::storage::database::Database;
@@ -26,7 +27,10 @@ impl Bench {
     pub(super) async fn with(config: GraphqlConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let second = Duration::from_secs(1);
-        let deps = crate::actors::resolver::tests::deps(folder.path()).await;
+        let mut deps = crate::actors::resolver::tests::deps(folder.path()).await;
+        // Its statements are not counted with those of the answers.
+        let noted = Database::open_sqlite(&folder.path().join("rows.db"), 1, 5 * second).await.unwrap();
+        deps.audit = crate::actors::auditor::tests::writing_to(&noted);
         let database = deps.database.clone();
         let policy = SupervisionPolicy {
             mailbox: 64,
@@ -40,7 +44,8 @@ impl Bench {
         let (resolver, supervisor) =
             Supervisor::start(&policy, &Metrics::new(), &Entropy::from_seed(1), move || Resolver::new(deps.clone()));
         let (account, session) = (AccountId::from(uuid::Uuid::nil()), SessionId::from(uuid::Uuid::nil()));
-        let context = Context::new(resolver, Caller { account, session, role: Role::Admin }, config.max_page);
+        let caller = Caller { account, session, role: Role::Admin, origin: Origin::default() };
+        let context = Context::new(resolver, caller, config.max_page);
         Self { api: Api::new(&config).unwrap(), context, database, supervisor, _folder: folder }
     }
 
@@ -50,7 +55,8 @@ impl Bench {
     }
 }
 
-/// Counted is what reads the answer: an admin's authorisation asks the database nothing, and nobody is authenticated here.
+/// Counted is what reads the answer: an admin's authorisation asks the database nothing, nobody is authenticated here, and
+/// the audit record has a counter of its own.
 #[actix_web::test]
 async fn a_list_of_fifty_patients_takes_at_most_three_statements() {
     let bench = Bench::new().await;

@@ -1,7 +1,7 @@
 //! Which tests a patient is to do.
 
 use super::lists::{access_of, check_batch};
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError};
+use super::{Access, Caller, Effect, Entry, Operation, ResolverDeps, ServiceError};
 use crate::domain::ids::{Movement, PatientId};
 use crate::storage::database::{DatabaseError, TestType};
 use std::collections::BTreeMap;
@@ -19,6 +19,7 @@ pub struct AssignedTests {
 
 impl Operation for AssignedTests {
     const NAME: &'static str = "assigned_tests";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient";
     type Answer = Vec<TestType>;
 
@@ -43,12 +44,17 @@ pub struct TestsOf {
 
 impl Operation for TestsOf {
     const NAME: &'static str = "tests_of";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient";
     type Answer = BTreeMap<PatientId, Vec<TestType>>;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         check_batch(self.patients.len())?;
         Ok(access_of(&self.patients))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.patients(self.patients.iter().cloned())
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Self::Answer, ServiceError> {
@@ -74,6 +80,7 @@ pub struct AssignTest(pub Assignment);
 
 impl Operation for AssignTest {
     const NAME: &'static str = "assign_test";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "patient";
     type Answer = Assignment;
 
@@ -97,6 +104,7 @@ pub struct UnassignTest(pub Assignment);
 
 impl Operation for UnassignTest {
     const NAME: &'static str = "unassign_test";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "patient";
     type Answer = ();
 

@@ -1,6 +1,6 @@
 //! Models.
 
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError};
+use super::{Access, Caller, Effect, Operation, ResolverDeps, ServiceError};
 use crate::domain::ids::{Movement, PatientId};
 use crate::storage::database::KnownModel;
 
@@ -17,6 +17,7 @@ pub struct ModelsOf {
 
 impl Operation for ModelsOf {
     const NAME: &'static str = "models_of";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient";
     type Answer = Vec<KnownModel>;
 

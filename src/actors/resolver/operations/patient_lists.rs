@@ -1,7 +1,7 @@
 //! Lists of patients, and what a list shows of each.
 
 use super::lists::{Listed, MOST_COUNTED, Total, access_of, check_batch};
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError, check_length};
+use super::{Access, Caller, Effect, Entry, Operation, ResolverDeps, ServiceError, check_length};
 use crate::domain::averages::trend;
 use crate::domain::ids::PatientId;
 use crate::storage::database::{self, Patient, PatientListFilter, PatientPlace, TimedScore};
@@ -24,6 +24,7 @@ pub struct PatientList {
 
 impl Operation for PatientList {
     const NAME: &'static str = "patient_list";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "care provider";
     type Answer = Listed<(Patient, PatientPlace)>;
 
@@ -32,6 +33,10 @@ impl Operation for PatientList {
             Some(care_provider) => Access::CareProvider(care_provider.clone()),
             None => Access::AllPatients,
         })
+    }
+
+    fn covered(listed: &Self::Answer) -> Vec<PatientId> {
+        listed.entries.iter().map(|(patient, _)| patient.id.clone()).collect()
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Self::Answer, ServiceError> {
@@ -55,12 +60,17 @@ pub struct PatientsById {
 
 impl Operation for PatientsById {
     const NAME: &'static str = "patients_by_id";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient";
     type Answer = BTreeMap<PatientId, Patient>;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         check_batch(self.patients.len())?;
         Ok(access_of(&self.patients))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.patients(self.patients.iter().cloned())
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Self::Answer, ServiceError> {
@@ -97,12 +107,17 @@ pub struct PatientSummaries {
 
 impl Operation for PatientSummaries {
     const NAME: &'static str = "patient_summaries";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient";
     type Answer = BTreeMap<PatientId, PatientSummary>;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         check_batch(self.patients.len())?;
         Ok(access_of(&self.patients))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.patients(self.patients.iter().cloned())
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Self::Answer, ServiceError> {

@@ -1,7 +1,7 @@
 //! Recordings.
 
 use super::lists::{EventOf, access_of, check_batch};
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError};
+use super::{Access, Caller, Effect, Entry, Operation, ResolverDeps, ServiceError};
 use crate::domain::ids::TestEventId;
 use crate::domain::score::RecordingState;
 use crate::storage::database::{AxisRange, RecordingDetails};
@@ -21,12 +21,17 @@ impl RecordingStatus {
 
 impl Operation for RecordingStatus {
     const NAME: &'static str = "recording_status";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "recording";
     type Answer = RecordingState;
 
     /// The row says whose it is.
     async fn access(&self, deps: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::Patient(self.state(deps).await?.patient_id))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.test_event(Some(self.test_event_id))
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<RecordingState, ServiceError> {
@@ -42,12 +47,17 @@ pub struct RecordingsOf {
 
 impl Operation for RecordingsOf {
     const NAME: &'static str = "recordings_of";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "recording";
     type Answer = BTreeMap<EventOf, RecordingDetails>;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         check_batch(self.events.len())?;
         Ok(access_of(self.events.iter().map(|event| &event.patient)))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.patients(self.events.iter().map(|event| event.patient.clone()))
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Self::Answer, ServiceError> {
@@ -68,12 +78,17 @@ pub struct AxisRangesOf {
 
 impl Operation for AxisRangesOf {
     const NAME: &'static str = "axis_ranges_of";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "recording";
     type Answer = BTreeMap<EventOf, Vec<AxisRange>>;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         check_batch(self.events.len())?;
         Ok(access_of(self.events.iter().map(|event| &event.patient)))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.patients(self.events.iter().map(|event| event.patient.clone()))
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Self::Answer, ServiceError> {

@@ -1,7 +1,7 @@
 //! Lists of a patient's test events, and averages of their scores.
 
 use super::lists::{Listed, Total};
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError, check_length};
+use super::{Access, Caller, Effect, Operation, ResolverDeps, ServiceError, check_length};
 use crate::domain::averages::{Period, Window};
 use crate::domain::ids::{Movement, PatientId};
 use crate::storage::database::{ScoreAverage, TestEvent, TestEventListFilter, TestEventPlace};
@@ -28,6 +28,7 @@ pub struct TestEventList {
 
 impl Operation for TestEventList {
     const NAME: &'static str = "test_event_list";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient";
     type Answer = Listed<(TestEvent, TestEventPlace)>;
 
@@ -63,6 +64,7 @@ pub struct ScoreAverages {
 
 impl Operation for ScoreAverages {
     const NAME: &'static str = "score_averages";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient";
     type Answer = Vec<ScoreAverage>;
 
