@@ -3,12 +3,16 @@
 mod authorization;
 #[cfg(feature = "aws")]
 pub mod bucket_watch;
+#[cfg(feature = "lake")]
+pub mod compactor;
 pub mod compute;
 pub mod converter;
 pub mod dispatcher;
 mod error;
 pub mod handover;
 pub mod ingest;
+#[cfg(feature = "lake")]
+pub mod lake;
 pub mod metrics;
 pub mod outbox;
 pub mod resolver;

@@ -3,11 +3,15 @@
 
 #[cfg(feature = "aws")]
 use super::bucket_watch::{BucketWatch, BucketWatchDeps};
+#[cfg(feature = "lake")]
+use super::compactor::{Compactor, CompactorDeps};
 use super::compute::Compute;
 use super::converter::{Converter, ConverterDeps};
 use super::dispatcher::{Dispatcher, DispatcherDeps};
 use super::handover::Handover;
 use super::ingest::{Ingest, IngestDeps};
+#[cfg(feature = "lake")]
+use super::lake::{Lake, LakeDeps};
 use super::metrics::Metrics;
 use super::outbox::Outbox;
 use super::resolver::{Resolver, ResolverDeps};
@@ -62,6 +66,9 @@ pub struct Topology {
     pub resolver: Handle<Resolver>,
     /// Uploads.
     pub ingest: Handle<Ingest>,
+    /// SQL over the lake.
+    #[cfg(feature = "lake")]
+    pub lake: Handle<Lake>,
     /// Tells who waits for a recording.
     pub updates: Updates,
     ledger: Ledger,
@@ -74,8 +81,10 @@ pub struct Topology {
 
 impl Topology {
     /// Builds and wires all of them, back to front.
-    #[must_use]
-    pub fn start(config: &Config, ground: &Ground) -> Self {
+    ///
+    /// # Errors
+    /// When the threads of queries over the lake cannot be started.
+    pub fn start(config: &Config, ground: &Ground) -> std::io::Result<Self> {
         let Ground { database, objects, clock, entropy, metrics, .. } = ground.clone();
         let policy = supervision_policy(config);
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -166,12 +175,27 @@ impl Topology {
             converter,
             trainers: trainers.clone(),
             scorers: scorer_pool,
-            owner: process,
+            owner: process.clone(),
             tick: Duration::from_millis(config.queue.tick_ms),
             draining: draining.clone(),
         };
         let (_, dispatcher_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Dispatcher::new(dispatcher_deps.clone()));
+
+        #[cfg(feature = "lake")]
+        let (lake, lake_supervisor) = {
+            let engine = super::lake::engine(&config.lake, &database, &objects)?;
+            let deps = LakeDeps { database: database.clone(), engine };
+            Supervisor::start(&policy, &metrics, &entropy, move || Lake::new(deps.clone()))
+        };
+
+        #[cfg(feature = "lake")]
+        let compactor_supervisor = (config.lake.compact_every_seconds > 0).then(|| {
+            let owner = process.clone();
+            let compaction = super::lake::compaction(&config.lake, ground, owner, draining.clone());
+            let deps = CompactorDeps { compaction };
+            Supervisor::start(&policy, &metrics, &entropy, move || Compactor::new(deps.clone())).1
+        });
 
         let ingest_deps = IngestDeps {
             database: database.clone(),
@@ -210,9 +234,25 @@ impl Topology {
         supervisors.extend([dispatcher_supervisor, converter_supervisor]);
         supervisors.extend(scorer_supervisors);
         supervisors.extend(wire_supervisor);
+        #[cfg(feature = "lake")]
+        supervisors.push(lake_supervisor);
+        #[cfg(feature = "lake")]
+        supervisors.extend(compactor_supervisor);
         #[cfg(feature = "aws")]
         supervisors.extend(watch_bucket(config, ground, &policy, &ingest, &draining));
-        Self { session_auth, resolver, ingest, updates, ledger, draining, trainers, supervisors, metrics }
+        Ok(Self {
+            session_auth,
+            resolver,
+            ingest,
+            #[cfg(feature = "lake")]
+            lake,
+            updates,
+            ledger,
+            draining,
+            trainers,
+            supervisors,
+            metrics,
+        })
     }
 
     /// Whether each actor answers; trainers, who come and go, are left out.

@@ -3,6 +3,9 @@
 use super::ConfigError;
 use super::sections::{Config, LakeEngine, ScoringBackend};
 
+/// Bytes of memory without which no query runs.
+const SMALLEST_QUERY: usize = 16 << 20;
+
 impl Config {
     /// Checks every value, and that what is asked for is compiled in.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
@@ -30,6 +33,13 @@ impl Config {
             ("training.every", self.training.every.max(0).unsigned_abs()),
             ("training.at_once", self.training.at_once as u64),
             ("training.max_trainers", self.training.max_trainers as u64),
+            ("lake.at_once", self.lake.at_once as u64),
+            ("lake.deadline_seconds", self.lake.deadline_seconds),
+            ("lake.max_rows", self.lake.max_rows),
+            ("lake.max_result_bytes", self.lake.max_result_bytes),
+            ("lake.compact_recordings", self.lake.compact_recordings.into()),
+            ("lake.compact_samples", self.lake.compact_samples),
+            ("lake.max_files", self.lake.max_files.into()),
             ("graphql.at_once", self.graphql.at_once as u64),
             ("auth.hashes_at_once", self.auth.hashes_at_once as u64),
             ("scoring.workers", self.scoring.workers as u64),
@@ -87,6 +97,15 @@ impl Config {
         }
         if self.scoring.backend == ScoringBackend::Sagemaker {
             return not_supported("scoring.backend", "Amazon SageMaker");
+        }
+        if self.lake.compact_grace_seconds < 2 * self.lake.deadline_seconds {
+            return not_allowed(
+                "lake.compact_grace_seconds",
+                "must be at least twice lake.deadline_seconds, or queries lose files under way",
+            );
+        }
+        if self.lake.memory_bytes < SMALLEST_QUERY {
+            return not_allowed("lake.memory_bytes", "must be at least 16 MiB");
         }
         if self.lake.engine == LakeEngine::Athena {
             return not_supported("lake.engine", "Amazon Athena");

@@ -247,6 +247,28 @@ section!(
     LakeConfig {
         /// `datafusion` or `athena`.
         engine: LakeEngine = LakeEngine::Datafusion,
+        /// Bytes of memory that one query may have.
+        memory_bytes: usize = 256 << 20,
+        /// Queries at once; further ones are told to come back.
+        at_once: usize = 2,
+        /// Threads that queries run on; 0 is as many as there are processors.
+        threads: usize = 0,
+        /// Seconds that a query may take until its last row is taken.
+        deadline_seconds: u64 = 60,
+        /// Rows of a result.
+        max_rows: u64 = 1_000_000,
+        /// Bytes of a result.
+        max_result_bytes: u64 = 256 << 20,
+        /// Files that a table of a query may read.
+        max_files: u32 = 200_000,
+        /// Seconds between compactions; 0 is never.
+        compact_every_seconds: u64 = 3_600,
+        /// New recordings of a patient, movement and month that are compacted at once; fewer wait for a day.
+        compact_recordings: u32 = 8,
+        /// Samples of the largest compacted file.
+        compact_samples: u64 = 4_000_000,
+        /// Seconds that a replaced file stays for the queries that read it.
+        compact_grace_seconds: u64 = 900,
     }
 );
 

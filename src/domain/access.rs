@@ -55,6 +55,17 @@ pub enum Access {
     ChangeTestTypes,
     /// Read which tests there are.
     ReadTestTypes,
+    /// Ask the lake in SQL. What is seen is what [`lake_scope`] says.
+    QueryLake,
+}
+
+/// Whose recordings a query over the lake sees. The tables of the query hold nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LakeScope {
+    /// Everybody's.
+    Everyone,
+    /// Those of the patients who are linked to the care provider.
+    PatientsOf(CareProviderId),
 }
 
 /// The answer of [`decide`].
@@ -78,12 +89,26 @@ pub fn decide(role: &Role, access: &Access) -> Decision {
         (Role::Patient(own), Access::Patient(asked)) => allowed_or_absent(own == asked),
         (Role::CareProvider(_), Access::Patient(_)) => Decision::AllowedIfLinked,
         (Role::CareProvider(own), Access::CareProvider(asked)) => allowed_or_absent(own == asked),
-        (Role::CareProvider(_), Access::CreatePatient) => Decision::Allowed,
+        (Role::CareProvider(_), Access::CreatePatient | Access::QueryLake) => Decision::Allowed,
         (Role::CareProvider(_), Access::CreateCareProvider | Access::ChangeTestTypes)
         | (
             Role::Patient(_),
-            Access::CreatePatient | Access::CreateCareProvider | Access::CareProvider(_) | Access::ChangeTestTypes,
+            Access::CreatePatient
+            | Access::CreateCareProvider
+            | Access::CareProvider(_)
+            | Access::ChangeTestTypes
+            | Access::QueryLake,
         ) => Decision::Forbidden,
+    }
+}
+
+/// Whose recordings the role sees when it asks the lake in SQL; none where it may not ask.
+#[must_use]
+pub fn lake_scope(role: &Role) -> Option<LakeScope> {
+    match role {
+        Role::Admin => Some(LakeScope::Everyone),
+        Role::CareProvider(own) => Some(LakeScope::PatientsOf(own.clone())),
+        Role::Patient(_) => None,
     }
 }
 
@@ -116,11 +141,25 @@ mod tests {
             (Access::CareProvider(care_provider("other")), [Forbidden, Absent, Allowed]),
             (Access::ChangeTestTypes, [Forbidden, Forbidden, Allowed]),
             (Access::ReadTestTypes, [Allowed, Allowed, Allowed]),
+            (Access::QueryLake, [Forbidden, Allowed, Allowed]),
         ];
         for (access, decisions) in table {
             for (role, decision) in roles.iter().zip(decisions) {
                 assert_eq!(decide(role, &access), decision, "{role:?} {access:?}");
             }
+        }
+    }
+
+    #[test]
+    fn who_may_ask_the_lake_sees_something_and_nobody_else_does() {
+        let own = care_provider("own");
+        for (role, scope) in [
+            (Role::Admin, Some(LakeScope::Everyone)),
+            (Role::CareProvider(own.clone()), Some(LakeScope::PatientsOf(own))),
+            (Role::Patient(patient("own")), None),
+        ] {
+            assert_eq!(scope.is_some(), decide(&role, &Access::QueryLake) == Decision::Allowed);
+            assert_eq!(lake_scope(&role), scope);
         }
     }
 }

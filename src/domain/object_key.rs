@@ -5,7 +5,7 @@ use super::recording::Day;
 use std::fmt;
 
 /// The key of an object: relative, `/`-separated, each part a `name=value` or a fixed word.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey(String);
 
 impl ObjectKey {
@@ -32,6 +32,15 @@ impl ObjectKey {
     #[must_use]
     pub fn csv(patient: &PatientId, movement: &Movement, day: Day, id: TestEventId) -> Self {
         Self::tabular("csv_data", "csv", patient, movement, day, id)
+    }
+
+    /// Recordings of a month, compacted into one Parquet file. The name tells one that was made of these from one that was made
+    /// of others.
+    #[must_use]
+    pub fn compacted(patient: &PatientId, movement: &Movement, (year, month): (i32, u32), name: &str) -> Self {
+        Self(format!(
+            "parquet_data/compacted_tests/user_id={patient}/movement={movement}/year={year}/month={month}/samples_{name}.parquet"
+        ))
     }
 
     /// A trained model.

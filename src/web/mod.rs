@@ -5,12 +5,15 @@ pub mod caller;
 pub mod graphql;
 pub mod health;
 pub mod problem;
+pub mod query;
 pub mod request_log;
 pub mod server;
 pub mod sessions;
 pub mod uploads;
 
 use crate::actors::ingest::Ingest;
+#[cfg(feature = "lake")]
+use crate::actors::lake::Lake;
 use crate::actors::metrics::Metrics;
 use crate::actors::resolver::Resolver;
 use crate::actors::session_auth::SessionAuth;
@@ -36,6 +39,9 @@ pub struct Services {
     pub resolver: Handle<Resolver>,
     /// Uploads.
     pub ingest: Handle<Ingest>,
+    /// SQL over the lake.
+    #[cfg(feature = "lake")]
+    pub lake: Handle<Lake>,
     /// Tells who waits for a recording.
     pub updates: Updates,
     /// For readiness, and for a wait on a recording.
@@ -79,6 +85,8 @@ impl Services {
             session_auth: topology.session_auth.clone(),
             resolver: topology.resolver.clone(),
             ingest: topology.ingest.clone(),
+            #[cfg(feature = "lake")]
+            lake: topology.lake.clone(),
             updates: topology.updates.clone(),
             database: ground.database.clone(),
             objects: ground.objects.clone(),

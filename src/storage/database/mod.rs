@@ -8,9 +8,11 @@
 //! COMMITTED). What must not happen twice rests on a unique key, a row lock or a fence, never on what was read before.
 
 mod accounts;
+mod compaction;
 mod error;
 mod hints;
 mod jobs;
+mod lake;
 mod models;
 mod open;
 mod patients;
@@ -21,9 +23,11 @@ mod steps;
 mod test_events;
 
 pub use accounts::{Account, NewAccount};
+pub use compaction::{CompactionLease, LakePartition, LiveFile, NewFile, ToCompact};
 pub use error::{DatabaseError, Result};
 pub use hints::{Hint, Listener, MOST as MOST_HINTS};
 pub use jobs::{DeadJob, Fence, Job, JobKind, Outcome, QueueDepth};
+pub use lake::{CompactedFile, LakePart, LakeRecording, LakeWindow};
 pub use models::{ModelRow, NewModel, TrainingRecording};
 pub use open::{Migrated, PostgresOptions};
 pub use patients::{CareProvider, Patient, PatientLink};

@@ -7,7 +7,7 @@ mod error;
 mod folder;
 mod staged;
 #[cfg(test)]
-mod tests;
+pub(in crate::storage) mod tests;
 
 #[cfg(feature = "aws")]
 pub use bucket::{Bucket, BucketSettings, Encryption};
@@ -109,6 +109,18 @@ impl Objects {
             Self::Folder(folder) => folder.get_range(key, range).await,
             #[cfg(feature = "aws")]
             Self::Bucket(bucket) => bucket.get_range(key, range).await,
+        }
+    }
+
+    /// The object's length, bytes.
+    ///
+    /// # Errors
+    /// [`ObjectError::NotFound`].
+    pub async fn size(&self, key: &ObjectKey) -> Result<u64, ObjectError> {
+        match self {
+            Self::Folder(folder) => folder.size(key).await,
+            #[cfg(feature = "aws")]
+            Self::Bucket(bucket) => bucket.size(key).await,
         }
     }
 

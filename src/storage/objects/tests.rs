@@ -5,7 +5,7 @@
 mod bucket;
 #[cfg(feature = "aws")]
 mod faults;
-mod stores;
+pub(in crate::storage) mod stores;
 
 use super::*;
 use stores::Store;
@@ -135,6 +135,8 @@ async fn a_range_is_cut_at_the_end(store: Store) {
         assert_eq!(objects.get_range(&key("1"), range.clone()).await.unwrap(), expected, "{range:?}");
     }
     assert!(matches!(objects.get_range(&key("2"), 0..4).await, Err(ObjectError::NotFound)));
+    assert_eq!(objects.size(&key("1")).await.unwrap(), 10);
+    assert!(matches!(objects.size(&key("2")).await, Err(ObjectError::NotFound)));
 }
 
 async fn a_listing_goes_on_beyond_a_page_in_the_order_of_the_keys(store: Store) {

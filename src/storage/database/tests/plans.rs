@@ -4,17 +4,19 @@
 //! types of their parameters, and asks for the plan of each that is made without knowing the parameters.
 
 use super::*;
-use crate::storage::database::{accounts, jobs, models, patients, recordings, sessions, steps, test_events};
+use crate::storage::database::{accounts, compaction, jobs, lake, models, patients, recordings, sessions, steps, test_events};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 11] = [
+const REGISTRY: [&[Sql]; 13] = [
     STATEMENTS,
     accounts::STATEMENTS,
+    compaction::STATEMENTS,
     hints::STATEMENTS,
     jobs::STATEMENTS,
+    lake::STATEMENTS,
     models::STATEMENTS,
     patients::STATEMENTS,
     recordings::STATEMENTS,
@@ -24,12 +26,13 @@ const REGISTRY: [&[Sql]; 11] = [
     test_events::STATEMENTS,
 ];
 /// Tables whose size has no bound.
-pub(super) const GROWING: [&str; 16] = [
+pub(super) const GROWING: [&str; 17] = [
     "accounts",
     "axis_ranges",
     "care_providers",
     "features",
     "jobs",
+    "lake_files",
     "models",
     "patient_care_providers",
     "patients",
@@ -162,4 +165,8 @@ pub(super) const FILL: &str = "
             now() + n * interval '1 s', now() - n * interval '1 s'
         FROM (SELECT *, row_number() OVER () AS n FROM test_events) events, unnest('{convert,train,score}'::text[]) kind
         ON CONFLICT DO NOTHING;
+    INSERT INTO lake_files SELECT 'fill-' || n, 'fill-' || 1 + n % 4000, 'sit-to-stand', 2026, 1 + n % 12,
+        CASE WHEN n % 50 = 0 THEN 'replaced' ELSE 'live' END, 1, 1, 1, CASE WHEN n % 60 = 0 THEN 1 ELSE 0 END, 0, 1, now()
+        FROM generate_series(1, 12000) n ON CONFLICT DO NOTHING;
+    UPDATE recordings SET lake_file = 'fill-' || training_ordinal WHERE training_ordinal % 4 <> 0 AND patient_id LIKE 'fill-%';
     ANALYZE";

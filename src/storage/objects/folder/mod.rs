@@ -90,6 +90,11 @@ impl Folder {
         on_disk(move || read(&path, range, max_read)).await
     }
 
+    pub(super) async fn size(&self, key: &ObjectKey) -> Result<u64, ObjectError> {
+        let path = self.path(key);
+        on_disk(move || Ok(fs::metadata(path)?.len())).await
+    }
+
     pub(super) async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectError> {
         let path = self.path(key);
         on_disk(move || match fs::remove_file(path) {

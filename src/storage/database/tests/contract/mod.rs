@@ -1,6 +1,7 @@
 //! The contract: every function here holds on a fresh database of either kind.
 
 mod accounts;
+mod lake;
 mod patients;
 mod queue;
 mod steps;
@@ -10,6 +11,7 @@ use crate::domain::access::Role;
 use crate::domain::ids::{AccountId, CareProviderId, SessionId};
 use crate::domain::score::{Failure, Score};
 use accounts::*;
+use lake::*;
 use patients::*;
 use queue::*;
 use steps::*;
@@ -57,6 +59,10 @@ contract! {
     patients_are_listed_by_name_to_who_cares_for_them,
     test_events_are_changed_by_their_patient_and_listed_in_time,
     test_types_are_listed_by_name,
+    a_reader_of_the_lake_sees_the_patients_of_their_scope,
+    what_is_known_of_a_recording_is_told_beside_its_samples,
+    one_at_a_time_compacts_when_it_is_time,
+    every_recording_is_read_once_through_compactions_and_deletions,
     hints_reach_who_listens,
     what_is_dropped_uncommitted_did_not_happen_and_statements_are_counted,
 }
