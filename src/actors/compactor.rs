@@ -49,7 +49,9 @@ impl CompactorDeps {
                     let (recordings, files) = (done.recordings, done.files);
                     tracing::info!(recordings, files, removed = done.removed, "the lake was compacted");
                 }
-                Err(error) => tracing::warn!(error = &error as &dyn std::error::Error, "the lake could not be compacted"),
+                Err(error) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the lake could not be compacted")
+                }
             }
             tokio::time::sleep(LOOK.min(every)).await;
         }

@@ -4,14 +4,21 @@
 use super::ServiceError;
 use super::authorization::authorize;
 use super::topology::Ground;
+#[cfg(feature = "aws")]
+use crate::config::LakeEngine;
 use crate::config::{LakeConfig, seconds};
 use crate::domain::access::{Access, Caller, lake_scope};
+use crate::domain::entropy::Entropy;
 use crate::storage::database::Database;
 use crate::storage::lake::compaction::{Compaction, CompactionRule};
-use crate::storage::lake::sql::{Allowed, Answer, Engine, Limits, QueryError};
+use crate::storage::lake::sql::{Allowed, Answer, DataFusion, Engine, Limits, QueryError};
+#[cfg(feature = "aws")]
+use crate::storage::lake::sql::{Athena, AthenaSettings};
 use crate::storage::objects::Objects;
 use crate::supervised;
 use actix::prelude::*;
+#[cfg(feature = "aws")]
+use anyhow::Context as _;
 use chrono::TimeDelta;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -72,8 +79,13 @@ impl Handler<QueryLake> for Lake {
 /// The engine of the configuration.
 ///
 /// # Errors
-/// When its threads cannot be started.
-pub fn engine(config: &LakeConfig, database: &Database, objects: &Objects) -> std::io::Result<Engine> {
+/// When its threads cannot be started, or there are no credentials for Amazon Athena.
+pub async fn engine(
+    config: &LakeConfig,
+    database: &Database,
+    objects: &Objects,
+    #[cfg_attr(not(feature = "aws"), expect(unused_variables, reason = "Athena's"))] entropy: &Entropy,
+) -> anyhow::Result<Engine> {
     let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     let limits = Limits {
         memory_bytes: config.memory_bytes,
@@ -84,7 +96,21 @@ pub fn engine(config: &LakeConfig, database: &Database, objects: &Objects) -> st
         at_once: config.at_once,
         threads: if config.threads == 0 { processors } else { config.threads },
     };
-    Engine::start(database.clone(), objects.clone(), limits)
+    #[cfg(feature = "aws")]
+    if config.engine == LakeEngine::Athena {
+        let of = &config.athena;
+        let settings = AthenaSettings {
+            database: of.database.clone(),
+            table: of.table.clone(),
+            workgroup: of.workgroup.clone(),
+            output: of.output.clone(),
+            endpoint: of.endpoint.clone(),
+            region: of.region.clone(),
+        };
+        let athena = Athena::connect(settings, database.clone(), objects.clone(), limits, entropy.clone()).await;
+        return Ok(Engine::Athena(athena.context("lake.engine: Athena cannot be used")?));
+    }
+    Ok(Engine::DataFusion(DataFusion::start(database.clone(), objects.clone(), limits)?))
 }
 
 /// The compaction of the configuration; it ends early once `ends` is set.

@@ -27,6 +27,8 @@ use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::scoring::Backend;
 use crate::storage::database::{Database, TrainingRule};
+#[cfg(feature = "lake")]
+use crate::storage::lake::sql::Engine;
 #[cfg(feature = "aws")]
 use crate::storage::notifications::Notifications;
 use crate::storage::objects::Objects;
@@ -52,6 +54,9 @@ pub struct Ground {
     pub entropy: Entropy,
     /// Metrics.
     pub metrics: Metrics,
+    /// SQL over the lake, in a process that answers it.
+    #[cfg(feature = "lake")]
+    pub engine: Option<Engine>,
     /// Tells of objects put into the bucket.
     #[cfg(feature = "aws")]
     pub notifications: Option<Notifications>,
@@ -66,9 +71,9 @@ pub struct Topology {
     pub resolver: Handle<Resolver>,
     /// Uploads.
     pub ingest: Handle<Ingest>,
-    /// SQL over the lake.
+    /// SQL over the lake, where it is answered here.
     #[cfg(feature = "lake")]
-    pub lake: Handle<Lake>,
+    pub lake: Option<Handle<Lake>>,
     /// Tells who waits for a recording.
     pub updates: Updates,
     ledger: Ledger,
@@ -81,10 +86,8 @@ pub struct Topology {
 
 impl Topology {
     /// Builds and wires all of them, back to front.
-    ///
-    /// # Errors
-    /// When the threads of queries over the lake cannot be started.
-    pub fn start(config: &Config, ground: &Ground) -> std::io::Result<Self> {
+    #[must_use]
+    pub fn start(config: &Config, ground: &Ground) -> Self {
         let Ground { database, objects, clock, entropy, metrics, .. } = ground.clone();
         let policy = supervision_policy(config);
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
@@ -183,11 +186,14 @@ impl Topology {
             Supervisor::start(&policy, &metrics, &entropy, move || Dispatcher::new(dispatcher_deps.clone()));
 
         #[cfg(feature = "lake")]
-        let (lake, lake_supervisor) = {
-            let engine = super::lake::engine(&config.lake, &database, &objects)?;
-            let deps = LakeDeps { database: database.clone(), engine };
-            Supervisor::start(&policy, &metrics, &entropy, move || Lake::new(deps.clone()))
-        };
+        let (lake, lake_supervisor) = ground
+            .engine
+            .clone()
+            .map(|engine| {
+                let deps = LakeDeps { database: database.clone(), engine };
+                Supervisor::start(&policy, &metrics, &entropy, move || Lake::new(deps.clone()))
+            })
+            .unzip();
 
         #[cfg(feature = "lake")]
         let compactor_supervisor = (config.lake.compact_every_seconds > 0).then(|| {
@@ -235,12 +241,12 @@ impl Topology {
         supervisors.extend(scorer_supervisors);
         supervisors.extend(wire_supervisor);
         #[cfg(feature = "lake")]
-        supervisors.push(lake_supervisor);
+        supervisors.extend(lake_supervisor);
         #[cfg(feature = "lake")]
         supervisors.extend(compactor_supervisor);
         #[cfg(feature = "aws")]
         supervisors.extend(watch_bucket(config, ground, &policy, &ingest, &draining));
-        Ok(Self {
+        Self {
             session_auth,
             resolver,
             ingest,
@@ -252,7 +258,7 @@ impl Topology {
             trainers,
             supervisors,
             metrics,
-        })
+        }
     }
 
     /// Whether each actor answers; trainers, who come and go, are left out.

@@ -4,7 +4,9 @@ use std::path::Path;
 
 #[cfg(not(feature = "lake"))]
 pub(super) fn run(_: Option<&Path>) -> anyhow::Result<()> {
-    anyhow::bail!("this program was built without SQL over the lake; build it with `cargo build --release --features lake`")
+    anyhow::bail!(
+        "this program was built without SQL over the lake; build it with `cargo build --release --features lake`"
+    )
 }
 
 #[cfg(feature = "lake")]
@@ -28,6 +30,7 @@ pub(super) fn run(file: Option<&Path>) -> anyhow::Result<()> {
             objects: super::open::objects(&config, &entropy).await?,
             clock: Arc::new(SystemClock),
             metrics: Metrics::new(),
+            engine: None,
             #[cfg(feature = "aws")]
             notifications: None,
             entropy,

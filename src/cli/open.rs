@@ -46,6 +46,8 @@ pub(super) async fn ground(config: &Config) -> anyhow::Result<(Ground, Option<Da
         clock: Arc::new(SystemClock),
         entropy,
         metrics: Metrics::new(),
+        #[cfg(feature = "lake")]
+        engine: None,
         #[cfg(feature = "aws")]
         notifications: None,
     };

@@ -30,7 +30,9 @@ pub(super) struct Options {
 
 #[cfg(not(feature = "lake"))]
 pub(super) fn run(_: Option<&Path>, _: Options) -> anyhow::Result<()> {
-    anyhow::bail!("this program was built without SQL over the lake; build it with `cargo build --release --features lake`")
+    anyhow::bail!(
+        "this program was built without SQL over the lake; build it with `cargo build --release --features lake`"
+    )
 }
 
 #[cfg(feature = "lake")]
@@ -62,8 +64,9 @@ mod compiled {
         let runtime = super::super::open::runtime(&config)?;
         actix_web::rt::System::with_tokio_rt(|| runtime).block_on(async {
             let database = super::super::open::database(&config).await?;
-            let objects = super::super::open::objects(&config, &Entropy::from_system()).await?;
-            let engine = engine(&config.lake, &database, &objects)?;
+            let entropy = Entropy::from_system();
+            let objects = super::super::open::objects(&config, &entropy).await?;
+            let engine = engine(&config.lake, &database, &objects, &entropy).await?;
             let begun = Instant::now();
             let answer = engine.query(options.sql, LakeScope::Everyone, Allowed::Explain).await?;
             let (rows, cost) = match options.output {
@@ -73,7 +76,10 @@ mod compiled {
             #[expect(clippy::print_stderr, reason = "beside the result, which is on standard output")]
             {
                 let Cost { files, bytes } = cost;
-                eprintln!("{rows} rows from {files} files in {:.3} s, {bytes} bytes read", begun.elapsed().as_secs_f64());
+                eprintln!(
+                    "{rows} rows from {files} files in {:.3} s, {bytes} bytes read",
+                    begun.elapsed().as_secs_f64()
+                );
             }
             database.close().await;
             Ok(())

@@ -42,7 +42,13 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let (ground, _lock) = open::ground(config).await?;
     #[cfg(feature = "aws")]
     let ground = crate::actors::topology::Ground { notifications: open::notifications(config).await?, ..ground };
-    let topology = Topology::start(config, &ground)?;
+    #[cfg(feature = "lake")]
+    let ground = {
+        let engine =
+            crate::actors::lake::engine(&config.lake, &ground.database, &ground.objects, &ground.entropy).await?;
+        crate::actors::topology::Ground { engine: Some(engine), ..ground }
+    };
+    let topology = Topology::start(config, &ground);
     let services = Services::new(config, &ground, &topology);
     let (address, server) = server::serve(&config.http, &services)
         .with_context(|| format!("http.bind: {} cannot be bound", config.http.bind))?;

@@ -98,6 +98,13 @@ impl Config {
         if self.scoring.backend == ScoringBackend::Sagemaker {
             return not_supported("scoring.backend", "Amazon SageMaker");
         }
+        for (key, name) in
+            [("lake.athena.database", &self.lake.athena.database), ("lake.athena.table", &self.lake.athena.table)]
+        {
+            if name.is_empty() {
+                return not_allowed(key, "must be a name");
+            }
+        }
         if self.lake.compact_grace_seconds < 2 * self.lake.deadline_seconds {
             return not_allowed(
                 "lake.compact_grace_seconds",
@@ -108,7 +115,12 @@ impl Config {
             return not_allowed("lake.memory_bytes", "must be at least 16 MiB");
         }
         if self.lake.engine == LakeEngine::Athena {
-            return not_supported("lake.engine", "Amazon Athena");
+            if cfg!(not(all(feature = "aws", feature = "lake"))) {
+                return not_compiled("lake.engine", "Amazon Athena");
+            }
+            if self.lake.athena.output.as_ref().is_some_and(|output| !output.starts_with("s3://")) {
+                return not_allowed("lake.athena.output", "must begin with s3://");
+            }
         }
         Ok(())
     }
@@ -131,7 +143,7 @@ pub(super) fn not_compiled(key: &'static str, what: &str) -> Result<(), ConfigEr
     not_allowed(
         key,
         &format!(
-            "{what} is not compiled into this program; build it with `cargo build --release --features aws`, or use the container image"
+            "{what} is not compiled into this program; build it with `cargo build --release --features aws,lake`, or use the container image"
         ),
     )
 }

@@ -243,10 +243,30 @@ pub enum LakeEngine {
 }
 
 section!(
+    /// Amazon Athena, where it answers queries.
+    AthenaConfig {
+        /// The database of its data catalogue.
+        database: String = "stance".into(),
+        /// The table over the recordings' own Parquet files.
+        table: String = "samples".into(),
+        /// Workgroup; Athena's own where absent.
+        workgroup: Option<String> = None,
+        /// Where it keeps results, `s3://BUCKET/PREFIX`; what the workgroup says where absent.
+        output: Option<String> = None,
+        /// Address of a server other than Amazon's.
+        endpoint: Option<String> = None,
+        /// Region; none takes `AWS_REGION`, the profile's or the machine's.
+        region: Option<String> = None,
+    }
+);
+
+section!(
     /// SQL over the lake.
     LakeConfig {
         /// `datafusion` or `athena`.
         engine: LakeEngine = LakeEngine::Datafusion,
+        /// Amazon Athena.
+        athena: AthenaConfig = AthenaConfig::default(),
         /// Bytes of memory that one query may have.
         memory_bytes: usize = 256 << 20,
         /// Queries at once; further ones are told to come back.

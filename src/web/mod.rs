@@ -39,9 +39,9 @@ pub struct Services {
     pub resolver: Handle<Resolver>,
     /// Uploads.
     pub ingest: Handle<Ingest>,
-    /// SQL over the lake.
+    /// SQL over the lake, where it is answered here.
     #[cfg(feature = "lake")]
-    pub lake: Handle<Lake>,
+    pub lake: Option<Handle<Lake>>,
     /// Tells who waits for a recording.
     pub updates: Updates,
     /// For readiness, and for a wait on a recording.

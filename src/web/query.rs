@@ -25,10 +25,10 @@ mod answer {
     use crate::actors::ServiceError;
     use crate::actors::lake::QueryLake;
     use crate::storage::lake::sql::{Answer, Encoder, Format, QueryError};
-    use actix_web::http::{StatusCode, header};
     use crate::web::Services;
     use crate::web::body::read_object;
     use actix_web::HttpRequest;
+    use actix_web::http::{StatusCode, header};
     use bytes::Bytes;
     use futures_util::stream;
 
@@ -46,16 +46,15 @@ mod answer {
         let mut fields = read_object(&request, payload, LARGEST_BODY).await?;
         let sql = fields.text("sql")?;
         let format = format(&request, fields.optional_text("format")?)?;
-        let answer = services.lake.ask(QueryLake { caller, sql }).await.map_err(ServiceError::from)??;
+        let lake = services.lake.as_ref().ok_or_else(|| ServiceError::busy("no engine of the lake"))?;
+        let answer = lake.ask(QueryLake { caller, sql }).await.map_err(ServiceError::from)??;
         respond(answer, format).await
     }
 
     /// The format that the body names; otherwise the first of `Accept` that there is.
     fn format(request: &HttpRequest, named: Option<String>) -> Result<Format, Problem> {
         if let Some(name) = named {
-            return name
-                .parse()
-                .map_err(|()| Problem::invalid_body("/format", "must be table, csv, json or arrow"));
+            return name.parse().map_err(|()| Problem::invalid_body("/format", "must be table, csv, json or arrow"));
         }
         let mut accepted = request
             .headers()
@@ -113,7 +112,9 @@ mod answer {
         let mut sending = Sending { answer, encoder: Some(encoder) };
         let mut beginning = Vec::new();
         let mut response = HttpResponse::Ok();
-        response.insert_header((header::CONTENT_TYPE, format.media_type())).insert_header((header::CACHE_CONTROL, "no-store"));
+        response
+            .insert_header((header::CONTENT_TYPE, format.media_type()))
+            .insert_header((header::CACHE_CONTROL, "no-store"));
         while beginning.len() < GATHERED {
             match sending.next().await.map_err(ServiceError::from)? {
                 Some(bytes) => beginning.extend_from_slice(&bytes),

@@ -20,7 +20,9 @@ fn a_configuration_that_cannot_hold_stops_the_start_with_the_keys_name() {
         ("objects.server_side_encryption", "rot13", "objects.server_side_encryption"),
         ("objects.kms_key_id", "key-1", "objects.kms_key_id"),
         ("objects.max_read_bytes", "1000", "objects.max_read_bytes"),
-        ("lake.engine", "athena", "lake.engine"),
+        ("lake.engine", "presto", "lake.engine"),
+        ("lake.athena.database", "", "lake.athena.database"),
+        ("lake.compact_grace_seconds", "10", "lake.compact_grace_seconds"),
         ("ingest.sqs_url", "https://sqs.example.org/q", "ingest.sqs_url"),
     ] {
         let program = Program::stopped(&[(key, value)]);

@@ -53,11 +53,16 @@ const WHO: &str = "SELECT patient_id, count(*) AS n FROM samples GROUP BY patien
 
 async fn each_role_sees_what_is_theirs(backends: Arc<Backends>) {
     let lake = Lake::on(&backends, &[]).await;
-    let (ann, bob, zoe) = (json!({ "patient_id": "ann", "n": 128 }), json!({ "patient_id": "bob", "n": 128 }), json!({ "patient_id": "zoe", "n": 128 }));
+    let (ann, bob, zoe) = (
+        json!({ "patient_id": "ann", "n": 128 }),
+        json!({ "patient_id": "bob", "n": 128 }),
+        json!({ "patient_id": "zoe", "n": 128 }),
+    );
     assert_eq!(ask(&lake.clinic, WHO).await.body, json!([ann, bob]));
     assert_eq!(ask(&lake.other, WHO).await.body, json!([zoe]));
     assert_eq!(ask(&lake.admin, WHO).await.body, json!([ann, bob, zoe]));
-    let widened = "SELECT count(*) AS n FROM samples WHERE patient_id = 'zoe' OR true UNION ALL SELECT count(*) FROM recordings";
+    let widened =
+        "SELECT count(*) AS n FROM samples WHERE patient_id = 'zoe' OR true UNION ALL SELECT count(*) FROM recordings";
     assert_eq!(ask(&lake.clinic, widened).await.body, json!([{ "n": 256 }, { "n": 4 }]));
 
     lake.program.create_account("ann@example.org", "patient", &["--patient-id", "ann"]);
@@ -67,7 +72,8 @@ async fn each_role_sees_what_is_theirs(backends: Arc<Backends>) {
     assert_eq!(ask(&Client::anonymous(lake.program.url()), WHO).await.status, 401);
 
     // Who is linked later sees it at once.
-    let link = "mutation { addPatientToCareProvider(care_provider_id: \"clinic-2\", patient_id: \"ann\") { patient_id } }";
+    let link =
+        "mutation { addPatientToCareProvider(care_provider_id: \"clinic-2\", patient_id: \"ann\") { patient_id } }";
     lake.other.data(link, json!({})).await;
     assert_eq!(ask(&lake.other, WHO).await.body, json!([ann, zoe]));
 }
@@ -106,7 +112,10 @@ async fn an_answer_has_the_format_that_is_asked_for_or_says_what_is_wrong() {
         (json!({ "sql": "EXPLAIN SELECT * FROM samples" }), refused(422, "query_refused")),
         (json!({ "sql": "SELECT 1 / 0" }), refused(422, "query_failed")),
         (json!({ "sql": "SELECT a.* FROM samples a, samples b" }), refused(422, "result_too_large")),
-        (json!({ "sql": "SELECT count(*) FROM samples a, samples b, samples c, samples d, samples e" }), refused(422, "query_too_slow")),
+        (
+            json!({ "sql": "SELECT count(*) FROM samples a, samples b, samples c, samples d, samples e" }),
+            refused(422, "query_too_slow"),
+        ),
         (json!({ "sql": 1 }), refused(422, "invalid_body")),
         (json!({ "sql": one, "format": "xml" }), refused(422, "invalid_body")),
     ] {
@@ -133,7 +142,8 @@ async fn the_command_line_asks_the_lake_beside_a_running_server() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("result.json");
         let to_file = ["--format", "json", "--output", file.to_str().unwrap()];
-        let (done, ..) = command(&lake.program, &[&["query", "SELECT count(*) AS n FROM samples"], &to_file[..]].concat());
+        let (done, ..) =
+            command(&lake.program, &[&["query", "SELECT count(*) AS n FROM samples"], &to_file[..]].concat());
         assert!(done);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "[{\"n\":384}]\n");
         for (arguments, reason) in [
@@ -145,7 +155,10 @@ async fn the_command_line_asks_the_lake_beside_a_running_server() {
             assert!(!done && refused.contains(reason), "{refused}");
         }
         let (done, said, _) = command(&lake.program, &["compact"]);
-        assert_eq!((done, said.as_str()), (true, "6 recordings were compacted into 3 files; 0 old files were removed\n"));
+        assert_eq!(
+            (done, said.as_str()),
+            (true, "6 recordings were compacted into 3 files; 0 old files were removed\n")
+        );
         let (_, out, summary) = command(&lake.program, &["query", WHO, "--format", "csv"]);
         assert_eq!(out, "patient_id,n\nann,128\nbob,128\nzoe,128\n");
         assert!(summary.contains("3 rows from 3 files"), "{summary}");

@@ -38,7 +38,7 @@ pub(super) fn run(file: Option<&Path>, url: &str, at_once: u16) -> anyhow::Resul
 
 async fn import(config: &Config, at_once: u16) -> anyhow::Result<()> {
     let (ground, _lock) = open::ground(config).await?;
-    let topology = Topology::start(config, &ground)?;
+    let topology = Topology::start(config, &ground);
     let imported = async {
         let outcomes = take_in(&ground, &topology.ingest, at_once).await?;
         finish(&ground.database).await?;

@@ -201,7 +201,12 @@ impl Database {
     ///
     /// # Errors
     /// When the database cannot tell.
-    pub async fn to_compact(&self, patients: &[PatientId], new: u32, before: DateTime<Utc>) -> Result<Vec<LakePartition>> {
+    pub async fn to_compact(
+        &self,
+        patients: &[PatientId],
+        new: u32,
+        before: DateTime<Utc>,
+    ) -> Result<Vec<LakePartition>> {
         let ids = json(patients.iter().map(PatientId::as_str));
         let rows = self.read(TO_COMPACT).bind(ids.as_str()).bind(new).bind(before).all().await?;
         rows.iter().map(read_partition).collect()
@@ -313,7 +318,8 @@ impl Transaction {
         let moved = self.statement(MOVE_RECORDINGS).bind(file.key.as_str()).bind(inputs.as_str()).bind(old);
         let moved = moved.execute().await?;
         let gone = (file.recordings.len() as u64).saturating_sub(moved);
-        let live = self.statement(FILE_IS_LIVE).bind(file.key.as_str()).bind(integer(file.bytes)).bind(integer(file.samples));
+        let live =
+            self.statement(FILE_IS_LIVE).bind(file.key.as_str()).bind(integer(file.bytes)).bind(integer(file.samples));
         let live = live.bind(integer(file.recordings.len() as u64)).bind(integer(gone));
         one(live.bind(file.taken.0).bind(file.taken.1).bind(now).execute().await?)
     }

@@ -144,13 +144,13 @@ statements! {
          LIMIT $5",
     );
     LAKE_RECORDINGS = each(
-        "SELECT recordings.test_event_id, recordings.patient_id, movement, year, month, day, status, clinic_score, value, lower,
+        "SELECT recordings.test_event_id, recordings.patient_id, movement, year, month, day, status, clinic_score, scores.value, lower,
                 upper, model_version, start_time, recordings.samples, duration_seconds, sampling_rate_hz, gaps
          FROM json_each($1) AS asked JOIN test_events ON test_events.patient_id = asked.value
              JOIN recordings USING (test_event_id) LEFT JOIN scores USING (test_event_id)
              LEFT JOIN quality_reports USING (test_event_id)
          LIMIT $2",
-        "SELECT recordings.test_event_id, recordings.patient_id, movement, year, month, day, status, clinic_score, value, lower,
+        "SELECT recordings.test_event_id, recordings.patient_id, movement, year, month, day, status, clinic_score, scores.value, lower,
                 upper, model_version, start_time, recordings.samples, duration_seconds, sampling_rate_hz, gaps
          FROM json_array_elements_text($1::text::json) AS asked (value) JOIN test_events ON test_events.patient_id = asked.value
              JOIN recordings USING (test_event_id) LEFT JOIN scores USING (test_event_id)
@@ -251,7 +251,10 @@ fn read_part(row: &Row) -> Result<LakePart> {
         month: row.get("month")?,
         bytes: read_count(row, "bytes")?,
         samples: read_count(row, "samples")?,
-        taken: (row.get::<Option<i64>>("first_ts")?.unwrap_or(i64::MIN), row.get::<Option<i64>>("last_ts")?.unwrap_or(i64::MAX)),
+        taken: (
+            row.get::<Option<i64>>("first_ts")?.unwrap_or(i64::MIN),
+            row.get::<Option<i64>>("last_ts")?.unwrap_or(i64::MAX),
+        ),
         remaining: remaining.transpose()?,
     }))
 }

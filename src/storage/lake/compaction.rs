@@ -16,9 +16,7 @@ use crate::domain::access::LakeScope;
 use crate::domain::clock::SharedClock;
 use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::Day;
-use crate::storage::database::{
-    CompactionLease, Database, DatabaseError, LakePartition, LiveFile, NewFile, ToCompact,
-};
+use crate::storage::database::{CompactionLease, Database, DatabaseError, LakePartition, LiveFile, NewFile, ToCompact};
 use crate::storage::objects::{ObjectError, Objects, Staged};
 use ::parquet::arrow::ArrowWriter;
 use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -296,8 +294,10 @@ fn name(old: &[ObjectKey], recordings: &[ToCompact]) -> String {
 }
 
 static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
-    let mut fields =
-        vec![Arc::new(Field::new("day", DataType::Int32, false)), Arc::new(Field::new("test_event_id", DataType::Utf8, false))];
+    let mut fields = vec![
+        Arc::new(Field::new("day", DataType::Int32, false)),
+        Arc::new(Field::new("test_event_id", DataType::Utf8, false)),
+    ];
     fields.extend(SAMPLE_FIELDS.iter().cloned());
     Arc::new(Schema::new(fields))
 });
@@ -335,8 +335,10 @@ impl Making {
     fn write(&mut self, own: &RecordBatch, day: u32, id: &str) -> Result<(), LakeError> {
         let rows = own.num_rows();
         let day = i32::try_from(day).unwrap_or_default();
-        let mut columns: Vec<ArrayRef> =
-            vec![Arc::new(Int32Array::from_value(day, rows)), Arc::new(StringArray::from_iter_values(std::iter::repeat_n(id, rows)))];
+        let mut columns: Vec<ArrayRef> = vec![
+            Arc::new(Int32Array::from_value(day, rows)),
+            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(id, rows))),
+        ];
         columns.extend(own.columns().iter().cloned());
         if let Some(ts) = own.column_by_name("ts").and_then(|ts| ts.as_primitive_opt::<TimestampMicrosecondType>()) {
             self.taken.0 = self.taken.0.min(arrow::compute::min(ts).unwrap_or(i64::MAX));

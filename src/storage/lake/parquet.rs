@@ -41,7 +41,8 @@ static PROPERTIES: LazyLock<WriterProperties> =
 #[cfg(feature = "lake")]
 pub(super) fn compacted_properties() -> WriterProperties {
     let keys = ["day", "test_event_id"].map(ColumnPath::from);
-    let properties = samples().set_statistics_enabled(EnabledStatistics::Page).set_max_row_group_row_count(Some(COMPACTED_ROWS));
+    let properties =
+        samples().set_statistics_enabled(EnabledStatistics::Page).set_max_row_group_row_count(Some(COMPACTED_ROWS));
     keys.into_iter().fold(properties, |properties, key| properties.set_column_dictionary_enabled(key, true)).build()
 }
 

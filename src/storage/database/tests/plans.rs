@@ -4,7 +4,9 @@
 //! types of their parameters, and asks for the plan of each that is made without knowing the parameters.
 
 use super::*;
-use crate::storage::database::{accounts, compaction, jobs, lake, models, patients, recordings, sessions, steps, test_events};
+use crate::storage::database::{
+    accounts, compaction, jobs, lake, models, patients, recordings, sessions, steps, test_events,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -32,7 +32,15 @@ impl Lake {
     }
 
     async fn files(&self) -> u64 {
-        let mut answer = self.engine().query("SELECT sum(ax) FROM samples".to_owned(), LakeScope::Everyone, crate::storage::lake::sql::Allowed::Select).await.unwrap();
+        let mut answer = self
+            .engine()
+            .query(
+                "SELECT sum(ax) FROM samples".to_owned(),
+                LakeScope::Everyone,
+                crate::storage::lake::sql::Allowed::Select,
+            )
+            .await
+            .unwrap();
         while answer.next().await.unwrap().is_some() {}
         answer.cost().files
     }
@@ -111,8 +119,15 @@ async fn what_is_deleted_leaves_the_query_at_once_and_the_file_with_the_next_com
     lake.objects.delete(&own(4, "p-1")).await.unwrap();
     assert_eq!(everything(&lake).await, without(&[4]));
     let engine = lake.engine();
-    assert_eq!(rows(&engine, "SELECT count(ay) FROM samples WHERE test_event_id = '00000000-0000-0000-0000-000000000004'").await, "0\n");
-    assert_eq!(rows(&engine, "SELECT count(*) FROM samples WHERE patient_id = 'p-1' AND month = 1").await, format!("{}\n", 3 * SAMPLES));
+    assert_eq!(
+        rows(&engine, "SELECT count(ay) FROM samples WHERE test_event_id = '00000000-0000-0000-0000-000000000004'")
+            .await,
+        "0\n"
+    );
+    assert_eq!(
+        rows(&engine, "SELECT count(*) FROM samples WHERE patient_id = 'p-1' AND month = 1").await,
+        format!("{}\n", 3 * SAMPLES)
+    );
 
     let old = lake.compacted().await;
     compaction.run(When::Now).await.unwrap();
@@ -142,14 +157,6 @@ macro_rules! on_each_store {
             $(#[tokio::test(flavor = "multi_thread")]
             async fn $test() {
                 super::$test(super::stores::moto().await).await;
-            })*
-        }
-
-        #[cfg(feature = "aws")]
-        mod on_s3s_fs {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $test() {
-                super::$test(super::stores::s3s_fs().await).await;
             })*
         }
     };

@@ -48,7 +48,9 @@ fn check(statement: &Statement, allowed: Allowed) -> Result<(), QueryError> {
         Statement::Explain(ExplainStatement { statement, .. }) if allowed == Allowed::Explain => {
             check(statement, Allowed::Select)
         }
-        Statement::Explain(_) | Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => only_select(),
+        Statement::Explain(_) | Statement::CreateExternalTable(_) | Statement::CopyTo(_) | Statement::Reset(_) => {
+            only_select()
+        }
     }
 }
 
@@ -80,13 +82,20 @@ impl Visitor for Bounds {
 
     fn pre_visit_relation(&mut self, _: &ObjectName) -> ControlFlow<Self::Break> {
         self.tables += 1;
-        if self.tables > MOST_TABLES { ControlFlow::Break("a query names at most 16 tables") } else { ControlFlow::Continue(()) }
+        if self.tables > MOST_TABLES {
+            ControlFlow::Break("a query names at most 16 tables")
+        } else {
+            ControlFlow::Continue(())
+        }
     }
 
     fn pre_visit_expr(&mut self, expression: &Expr) -> ControlFlow<Self::Break> {
         // What makes texts longer would make them long without end when it is nested.
         if matches!(expression, Expr::BinaryOp { op: BinaryOperator::StringConcat, .. }) {
             return ControlFlow::Break("texts cannot be joined here");
+        }
+        if matches!(expression, Expr::Value(value) if matches!(value.value, Value::Placeholder(_))) {
+            return ControlFlow::Break("there is no value for a placeholder");
         }
         if let Expr::Function(function) = expression
             && !looks_near(function)

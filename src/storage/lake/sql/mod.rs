@@ -4,6 +4,8 @@
 //! see and read those patients' files, whatever the text says. It runs on threads of its own, within bounds of memory, time,
 //! files, rows and bytes.
 
+#[cfg(feature = "aws")]
+mod athena;
 mod check;
 mod error;
 mod guard;
@@ -17,6 +19,8 @@ mod store;
 pub(in crate::storage::lake) mod tests;
 mod wanted;
 
+#[cfg(feature = "aws")]
+pub use athena::{Athena, AthenaSettings};
 pub use check::Allowed;
 pub use error::QueryError;
 pub use output::{Encoder, Format};
@@ -63,9 +67,33 @@ pub struct Limits {
     pub threads: usize,
 }
 
-/// The engine. Cheap to clone.
+/// Who runs queries. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Engine(Arc<Inner>);
+pub enum Engine {
+    /// This process.
+    DataFusion(DataFusion),
+    /// Amazon Athena.
+    #[cfg(feature = "aws")]
+    Athena(Athena),
+}
+
+impl Engine {
+    /// Begins a query for a reader who may see what the scope says; it is planned when this returns.
+    ///
+    /// # Errors
+    /// [`QueryError`].
+    pub async fn query(&self, sql: String, scope: LakeScope, allowed: Allowed) -> Result<Answer, QueryError> {
+        match self {
+            Self::DataFusion(engine) => engine.query(sql, scope, allowed).await,
+            #[cfg(feature = "aws")]
+            Self::Athena(athena) => athena.query(sql, scope).await,
+        }
+    }
+}
+
+/// The engine of this process. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct DataFusion(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -86,6 +114,8 @@ pub struct Answer {
     counts: Arc<Counts>,
     deadline: Instant,
     _work: Work,
+    /// What it runs on.
+    _threads: Option<Arc<Inner>>,
 }
 
 /// What a query cost.
@@ -115,7 +145,7 @@ impl Drop for Inner {
     }
 }
 
-impl Engine {
+impl DataFusion {
     /// Starts its threads.
     ///
     /// # Errors
@@ -156,7 +186,9 @@ impl Engine {
         match tokio::time::timeout_at(deadline + GRACE, planned).await {
             Err(_) => Err(QueryError::TooSlow),
             Ok(Err(_)) => Err(QueryError::Internal("a query ended without an answer".into())),
-            Ok(Ok(schema)) => Ok(Answer { schema: schema?, batches, counts, deadline, _work: work }),
+            Ok(Ok(schema)) => {
+                Ok(Answer { schema: schema?, batches, counts, deadline, _work: work, _threads: Some(self.0.clone()) })
+            }
         }
     }
 }
@@ -240,11 +272,15 @@ async fn plan(
     let session = session::open(reader, limits)?;
     let state = session.state();
     let plan = state.statement_to_plan(statement).await.map_err(QueryError::of_plan)?;
+    only_reads(&plan)?;
+    let plan = state.create_physical_plan(&plan).await.map_err(QueryError::of_plan)?;
+    execute_stream(plan, state.task_ctx()).map_err(QueryError::of_run)
+}
+
+fn only_reads(plan: &datafusion::logical_expr::LogicalPlan) -> Result<(), QueryError> {
     let reads = datafusion::execution::context::SQLOptions::new()
         .with_allow_ddl(false)
         .with_allow_dml(false)
         .with_allow_statements(false);
-    reads.verify_plan(&plan).map_err(QueryError::of_plan)?;
-    let plan = state.create_physical_plan(&plan).await.map_err(QueryError::of_plan)?;
-    execute_stream(plan, state.task_ctx()).map_err(QueryError::of_run)
+    reads.verify_plan(plan).map_err(QueryError::of_plan)
 }

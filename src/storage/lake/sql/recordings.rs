@@ -80,7 +80,8 @@ fn columns(rows: &[LakeRecording]) -> Vec<ArrayRef> {
     let numbers = |of: fn(&LakeRecording) -> u32| -> ArrayRef {
         Arc::new(Int32Array::from_iter_values(rows.iter().map(|row| i32::try_from(of(row)).unwrap_or_default())))
     };
-    let reals = |of: fn(&LakeRecording) -> Option<f64>| -> ArrayRef { Arc::new(Float64Array::from_iter(rows.iter().map(of))) };
+    let reals =
+        |of: fn(&LakeRecording) -> Option<f64>| -> ArrayRef { Arc::new(Float64Array::from_iter(rows.iter().map(of))) };
     let start = rows.iter().map(|row| row.start_time.map(|time| time.timestamp_micros()));
     vec![
         texts(|row| row.patient.to_string()),

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use datafusion::arrow::array::{ArrayRef, BooleanArray, Int32Array, RecordBatch, StringViewArray};
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef, TimeUnit};
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{ColumnStatistics, DFSchema, Statistics};
 use datafusion::common::stats::Precision;
+use datafusion::common::{ColumnStatistics, DFSchema, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
@@ -209,8 +209,11 @@ impl Scan<'_> {
     fn without_what_is_gone(&self, file: &CompactedFile, ids: &[TestEventId]) -> Result<Arc<dyn ExecutionPlan>> {
         let table = &COMPACTED;
         let wanted = self.schema()?;
-        let mut columns: Vec<usize> =
-            wanted.fields().iter().map(|field| table.table_schema().index_of(field.name())).collect::<Result<_, _>>()?;
+        let mut columns: Vec<usize> = wanted
+            .fields()
+            .iter()
+            .map(|field| table.table_schema().index_of(field.name()))
+            .collect::<Result<_, _>>()?;
         columns.push(table.table_schema().index_of("test_event_id")?);
         // Of a part of its rows nothing is known.
         let whole = compacted(file);
@@ -223,9 +226,14 @@ impl Scan<'_> {
         Ok(Arc::new(filter.build()?))
     }
 
-    fn read(&self, table: &TableSchema, files: Vec<PartitionedFile>, columns: Vec<usize>) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut source = ParquetSource::new(table.clone())
-            .with_table_parquet_options(self.state.table_options().parquet.clone());
+    fn read(
+        &self,
+        table: &TableSchema,
+        files: Vec<PartitionedFile>,
+        columns: Vec<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut source =
+            ParquetSource::new(table.clone()).with_table_parquet_options(self.state.table_options().parquet.clone());
         if let Some(condition) = conjunction(self.filters.iter().cloned()) {
             let schema = DFSchema::try_from(table.table_schema().clone())?;
             source = source.with_predicate(self.state.create_physical_expr(condition, &schema)?);
@@ -241,8 +249,7 @@ impl Scan<'_> {
 
 /// Leaves out what the conditions leave out by keys alone, whatever they look like.
 fn leave(state: &dyn Session, parts: Vec<LakePart>, filters: &[Expr]) -> Result<Vec<LakePart>> {
-    let (compacted, own): (Vec<_>, Vec<_>) =
-        parts.into_iter().partition(|part| matches!(part, LakePart::Compacted(_)));
+    let (compacted, own): (Vec<_>, Vec<_>) = parts.into_iter().partition(|part| matches!(part, LakePart::Compacted(_)));
     let [months @ .., _, _] = KEYS;
     let mut left = leave_by(state, own, filters, &KEYS)?;
     left.extend(leave_by(state, compacted, filters, &months)?);
@@ -272,13 +279,18 @@ fn key_column(name: &str, parts: &[LakePart]) -> ArrayRef {
     let texts = |text: fn(&LakePart) -> String| -> ArrayRef {
         Arc::new(StringViewArray::from_iter_values(parts.iter().map(text)))
     };
-    let numbers = |number: fn(&LakePart) -> i32| -> ArrayRef { Arc::new(Int32Array::from_iter_values(parts.iter().map(number))) };
+    let numbers =
+        |number: fn(&LakePart) -> i32| -> ArrayRef { Arc::new(Int32Array::from_iter_values(parts.iter().map(number))) };
     match name {
         "patient_id" => texts(|part| match part {
-            LakePart::Recording { patient, .. } | LakePart::Compacted(CompactedFile { patient, .. }) => patient.to_string(),
+            LakePart::Recording { patient, .. } | LakePart::Compacted(CompactedFile { patient, .. }) => {
+                patient.to_string()
+            }
         }),
         "movement" => texts(|part| match part {
-            LakePart::Recording { movement, .. } | LakePart::Compacted(CompactedFile { movement, .. }) => movement.to_string(),
+            LakePart::Recording { movement, .. } | LakePart::Compacted(CompactedFile { movement, .. }) => {
+                movement.to_string()
+            }
         }),
         "year" => numbers(|part| match part {
             LakePart::Recording { day, .. } => day.year,

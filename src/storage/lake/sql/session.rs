@@ -26,21 +26,120 @@ use std::sync::Arc;
 /// Functions of one row. What makes a text or a list longer than its arguments is not among them: nested, it would make them
 /// long without end, and DataFusion does not count their memory.
 const SCALAR: [&str; 77] = [
-    "abs", "acos", "acosh", "asin", "asinh", "atan", "atan2", "atanh", "bit_length", "btrim", "cbrt", "ceil",
-    "character_length", "coalesce", "contains", "cos", "cosh", "cot", "current_date", "current_time", "date_bin", "date_part",
-    "date_trunc", "degrees", "ends_with", "exp", "factorial", "find_in_set", "floor", "from_unixtime", "gcd", "greatest",
-    "isnan", "iszero", "lcm", "least", "left", "ln", "log", "log10", "log2", "lower", "ltrim", "make_date", "nanvl", "now",
-    "nullif", "nvl", "nvl2", "octet_length", "pi", "power", "radians", "regexp_count", "regexp_like", "reverse", "right",
-    "round", "rtrim", "signum", "sin", "sinh", "split_part", "sqrt", "starts_with", "strpos", "substr", "tan", "tanh",
-    "to_date", "to_timestamp", "to_timestamp_micros", "to_timestamp_millis", "to_timestamp_seconds", "to_unixtime", "trunc",
+    "abs",
+    "acos",
+    "acosh",
+    "asin",
+    "asinh",
+    "atan",
+    "atan2",
+    "atanh",
+    "bit_length",
+    "btrim",
+    "cbrt",
+    "ceil",
+    "character_length",
+    "coalesce",
+    "contains",
+    "cos",
+    "cosh",
+    "cot",
+    "current_date",
+    "current_time",
+    "date_bin",
+    "date_part",
+    "date_trunc",
+    "degrees",
+    "ends_with",
+    "exp",
+    "factorial",
+    "find_in_set",
+    "floor",
+    "from_unixtime",
+    "gcd",
+    "greatest",
+    "isnan",
+    "iszero",
+    "lcm",
+    "least",
+    "left",
+    "ln",
+    "log",
+    "log10",
+    "log2",
+    "lower",
+    "ltrim",
+    "make_date",
+    "nanvl",
+    "now",
+    "nullif",
+    "nvl",
+    "nvl2",
+    "octet_length",
+    "pi",
+    "power",
+    "radians",
+    "regexp_count",
+    "regexp_like",
+    "reverse",
+    "right",
+    "round",
+    "rtrim",
+    "signum",
+    "sin",
+    "sinh",
+    "split_part",
+    "sqrt",
+    "starts_with",
+    "strpos",
+    "substr",
+    "tan",
+    "tanh",
+    "to_date",
+    "to_timestamp",
+    "to_timestamp_micros",
+    "to_timestamp_millis",
+    "to_timestamp_seconds",
+    "to_unixtime",
+    "trunc",
     "upper",
 ];
 /// Functions of many rows. Those that gather them into a text or a list are not among them.
 const AGGREGATE: [&str; 34] = [
-    "approx_distinct", "approx_median", "approx_percentile_cont", "avg", "bit_and", "bit_or", "bit_xor", "bool_and",
-    "bool_or", "corr", "count", "covar_pop", "covar_samp", "first_value", "grouping", "last_value", "max", "median", "min",
-    "percentile_cont", "regr_avgx", "regr_avgy", "regr_count", "regr_intercept", "regr_r2", "regr_slope", "regr_sxx", "regr_sxy",
-    "regr_syy", "stddev", "stddev_pop", "sum", "var", "var_pop",
+    "approx_distinct",
+    "approx_median",
+    "approx_percentile_cont",
+    "avg",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "bool_and",
+    "bool_or",
+    "corr",
+    "count",
+    "covar_pop",
+    "covar_samp",
+    "first_value",
+    "grouping",
+    "last_value",
+    "max",
+    "median",
+    "min",
+    "percentile_cont",
+    "regr_avgx",
+    "regr_avgy",
+    "regr_count",
+    "regr_intercept",
+    "regr_r2",
+    "regr_slope",
+    "regr_sxx",
+    "regr_sxy",
+    "regr_syy",
+    "stddev",
+    "stddev_pop",
+    "sum",
+    "var",
+    "var_pop",
 ];
 
 /// A session for one query of one reader.
@@ -70,7 +169,9 @@ fn build(reader: &Reader, limits: &Limits) -> Result<SessionContext> {
         .with_runtime_env(runtime)
         .with_expr_planners(planners())
         .with_scalar_functions(scalar.into_iter().filter(|function| SCALAR.contains(&function.name())).collect())
-        .with_aggregate_functions(aggregate.into_iter().filter(|function| AGGREGATE.contains(&function.name())).collect())
+        .with_aggregate_functions(
+            aggregate.into_iter().filter(|function| AGGREGATE.contains(&function.name())).collect(),
+        )
         .with_window_functions(datafusion::functions_window::all_default_window_functions())
         .with_physical_optimizer_rules(rules)
         .build();
@@ -100,7 +201,8 @@ mod tests {
         let scalar: Vec<_> = datafusion::functions::all_default_functions();
         let aggregate: Vec<_> = datafusion::functions_aggregate::all_default_aggregate_functions();
         let missing = SCALAR.iter().filter(|name| !scalar.iter().any(|function| function.name() == **name));
-        let missing = missing.chain(AGGREGATE.iter().filter(|name| !aggregate.iter().any(|function| function.name() == **name)));
+        let missing =
+            missing.chain(AGGREGATE.iter().filter(|name| !aggregate.iter().any(|function| function.name() == **name)));
         assert_eq!(missing.collect::<Vec<_>>(), Vec::<&&str>::new());
     }
 }

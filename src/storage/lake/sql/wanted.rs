@@ -75,7 +75,10 @@ impl Wanted {
     }
 
     fn condition(&mut self, condition: &Expr) {
-        #[expect(clippy::wildcard_enum_match_arm, reason = "DataFusion's expressions are open; what is not known here prunes nothing")]
+        #[expect(
+            clippy::wildcard_enum_match_arm,
+            reason = "DataFusion's expressions are open; what is not known here prunes nothing"
+        )]
         match condition {
             Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (column(left), literal(right)) {
                 (Some(column), Some(value)) => self.compare(column, *op, &value),
@@ -133,7 +136,9 @@ impl Wanted {
             "year" | "month" => {
                 let numbers: Option<Vec<_>> = values.iter().map(integer).collect();
                 let bounds = if column == "year" { &mut self.year } else { &mut self.month };
-                if let Some((Some(least), Some(most))) = numbers.map(|n| (n.iter().min().copied(), n.iter().max().copied())) {
+                if let Some((Some(least), Some(most))) =
+                    numbers.map(|n| (n.iter().min().copied(), n.iter().max().copied()))
+                {
                     bounds.at_least(least);
                     bounds.at_most(most);
                 }
@@ -141,7 +146,8 @@ impl Wanted {
             }
             _ => return,
         };
-        let texts: Option<BTreeSet<String>> = values.iter().map(|value| value.try_as_str().flatten().map(str::to_owned)).collect();
+        let texts: Option<BTreeSet<String>> =
+            values.iter().map(|value| value.try_as_str().flatten().map(str::to_owned)).collect();
         let Some(texts) = texts else { return };
         *named = Some(match named.take() {
             None => texts,
@@ -193,7 +199,8 @@ mod tests {
         assert_eq!(months(&[lit(2026).lt_eq(col("year"))]), (year + 1, 12 * 10_000 + 12));
         assert_eq!(months(&[col("month").eq(lit(3))]), (1, 12 * 10_000 + 12), "of every year");
         assert_eq!(months(&[col("year").eq(lit(2026)).or(col("ax").gt(lit(1.0)))]), (1, 12 * 10_000 + 12));
-        let named = Wanted::of(&[col("patient_id").in_list(vec![lit("a"), lit("b")], false), col("patient_id").eq(lit("b"))]);
+        let named =
+            Wanted::of(&[col("patient_id").in_list(vec![lit("a"), lit("b")], false), col("patient_id").eq(lit("b"))]);
         assert_eq!(named.patients().unwrap(), [PatientId::new("b").unwrap()]);
         assert!(Wanted::of(&[col("patient_id").in_list(vec![lit("a")], true)]).patients().is_none());
         assert!(Wanted::of(&[col("patient_id").not_eq(lit("a"))]).patients().is_none());

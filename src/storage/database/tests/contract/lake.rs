@@ -27,7 +27,8 @@ async fn read_from(database: &Database, who: &str) -> Vec<(TestEventId, Option<S
             LakePart::Recording { id, .. } => read.push((id, None)),
             LakePart::Compacted(file) => {
                 let (_, all) = database.lake_partition(&partition(who)).await.unwrap();
-                let inside = all.iter().filter(|recording| recording.file.as_ref() == Some(&file.key)).map(|one| one.id);
+                let inside =
+                    all.iter().filter(|recording| recording.file.as_ref() == Some(&file.key)).map(|one| one.id);
                 let remaining = file.remaining.unwrap_or_else(|| inside.collect());
                 read.extend(remaining.into_iter().map(|id| (id, Some(file.key.as_str().to_owned()))));
             }
@@ -133,12 +134,19 @@ pub(super) async fn every_recording_is_read_once_through_compactions_and_deletio
     converted(database, 9, "p-2", None).await;
     let patients = [PatientId::new("p-1").unwrap(), PatientId::new("p-2").unwrap()];
     assert_eq!(database.to_compact(&patients, 3, now()).await.unwrap(), [partition("p-1")]);
-    assert_eq!(database.to_compact(&patients, 3, later(1)).await.unwrap().len(), 2, "one that waited is compacted, too");
+    assert_eq!(
+        database.to_compact(&patients, 3, later(1)).await.unwrap().len(),
+        2,
+        "one that waited is compacted, too"
+    );
     let old = lease_of(database, 0).await;
     compact(database, old, "p-1", "file-1").await.unwrap();
     let file = |name: &str| Some(name.to_owned());
     let first = file("file-1");
-    assert_eq!(read_from(database, "p-1").await, [(id(1), first.clone()), (id(2), first.clone()), (id(3), first.clone())]);
+    assert_eq!(
+        read_from(database, "p-1").await,
+        [(id(1), first.clone()), (id(2), first.clone()), (id(3), first.clone())]
+    );
     let LakePart::Compacted(kept) = parts(database, "p-1").await.remove(0) else { panic!("a compacted file") };
     assert_eq!((kept.bytes, kept.samples, kept.taken, kept.remaining), (10, 20, (1, 2), None));
     assert_eq!(read_from(database, "p-2").await, [(id(9), None)]);
@@ -201,7 +209,10 @@ async fn delete(database: &Database, event: TestEventId) {
             }
             Backend::Postgres(pools) => {
                 let text = format!("DELETE FROM {table} WHERE test_event_id = $1::uuid");
-                pools.at_home(sqlx::query(sqlx::AssertSqlSafe(text)).bind(event).execute(&pools.requests)).await.unwrap();
+                pools
+                    .at_home(sqlx::query(sqlx::AssertSqlSafe(text)).bind(event).execute(&pools.requests))
+                    .await
+                    .unwrap();
             }
         }
     }
