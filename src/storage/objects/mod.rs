@@ -120,7 +120,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => folder.size(key).await,
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.size(key).await,
+            Self::Bucket(bucket) => bucket.at_home(bucket.size(key)).await,
         }
     }
 
