@@ -2,12 +2,14 @@
 //! by its text.
 
 use super::ServiceError;
+use super::auditor::Audit;
 use super::authorization::authorize;
 use super::topology::Ground;
 #[cfg(feature = "aws")]
 use crate::config::LakeEngine;
 use crate::config::{LakeConfig, seconds};
 use crate::domain::access::{Access, Caller, lake_scope};
+use crate::domain::audit::Entry;
 use crate::domain::entropy::Entropy;
 use crate::storage::database::Database;
 use crate::storage::lake::compaction::{Compaction, CompactionRule};
@@ -43,6 +45,8 @@ pub struct LakeDeps {
     pub database: Database,
     /// Runs queries.
     pub engine: Engine,
+    /// Notes whose recordings are read.
+    pub audit: Audit,
 }
 
 /// The actor.
@@ -63,15 +67,26 @@ impl Actor for Lake {
 
 supervised!(Lake, "lake");
 
+impl LakeDeps {
+    async fn query(&self, caller: &Caller, sql: String) -> Result<Answer, ServiceError> {
+        authorize(&self.database, &caller.role, &Access::QueryLake, "lake").await?;
+        let scope = lake_scope(&caller.role).ok_or(ServiceError::Forbidden)?;
+        Ok(self.engine.query(sql, scope, Allowed::Select).await?)
+    }
+}
+
 impl Handler<QueryLake> for Lake {
     type Result = ResponseFuture<Result<Answer, ServiceError>>;
 
     fn handle(&mut self, QueryLake { caller, sql }: QueryLake, _: &mut Context<Self>) -> Self::Result {
-        let LakeDeps { database, engine } = self.0.clone();
+        let deps = self.0.clone();
         Box::pin(async move {
-            authorize(&database, &caller.role, &Access::QueryLake, "lake").await?;
-            let scope = lake_scope(&caller.role).ok_or(ServiceError::Forbidden)?;
-            Ok(engine.query(sql, scope, Allowed::Select).await?)
+            let entry = Entry::by(&caller, "QueryLake").about(&Access::QueryLake);
+            match deps.query(&caller, sql).await {
+                // Before a row of it is given.
+                Ok(answer) => deps.audit.record(entry.patients(answer.patients())).await.map(|()| answer),
+                Err(error) => Err(deps.audit.failed(entry, error).await),
+            }
         })
     }
 }

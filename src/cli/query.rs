@@ -42,6 +42,7 @@ pub(super) use compiled::run;
 mod compiled {
     use super::{Options, Path};
     use crate::actors::lake::engine;
+    use crate::cli::audit;
     use crate::config::Config;
     use crate::domain::access::LakeScope;
     use crate::domain::entropy::Entropy;
@@ -69,6 +70,7 @@ mod compiled {
             let engine = engine(&config.lake, &database, &objects, &entropy).await?;
             let begun = Instant::now();
             let answer = engine.query(options.sql, LakeScope::Everyone, Allowed::Explain).await?;
+            audit::note(&database, audit::operator("query").patients(answer.patients())).await?;
             let (rows, cost) = match options.output {
                 None => write(answer, format, std::io::stdout().lock()).await?,
                 Some(path) => to_file(answer, format, &path).await?,

@@ -11,6 +11,7 @@ pub mod server;
 pub mod sessions;
 pub mod uploads;
 
+use crate::actors::auditor::Audit;
 use crate::actors::ingest::Ingest;
 #[cfg(feature = "lake")]
 use crate::actors::lake::Lake;
@@ -44,6 +45,8 @@ pub struct Services {
     pub lake: Option<Handle<Lake>>,
     /// Tells who waits for a recording.
     pub updates: Updates,
+    /// Counts requests without a token that holds.
+    pub audit: Audit,
     /// For readiness, and for a wait on a recording.
     pub database: Database,
     /// For readiness, and for bodies that arrive.
@@ -88,6 +91,7 @@ impl Services {
             #[cfg(feature = "lake")]
             lake: topology.lake.clone(),
             updates: topology.updates.clone(),
+            audit: topology.audit.clone(),
             database: ground.database.clone(),
             objects: ground.objects.clone(),
             clock: ground.clock.clone(),

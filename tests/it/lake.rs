@@ -65,6 +65,9 @@ async fn each_role_sees_what_is_theirs(backends: Arc<Backends>) {
         "SELECT count(*) AS n FROM samples WHERE patient_id = 'zoe' OR true UNION ALL SELECT count(*) FROM recordings";
     assert_eq!(ask(&lake.clinic, widened).await.body, json!([{ "n": 256 }, { "n": 4 }]));
 
+    let noted = "SELECT count(*) FROM audit_records WHERE operation = 'QueryLake'";
+    assert_eq!(lake.program.count(noted).await, 4);
+
     lake.program.create_account("ann@example.org", "patient", &["--patient-id", "ann"]);
     let patient = Client::sign_in(lake.program.url(), "ann@example.org").await;
     let answer = ask(&patient, WHO).await;

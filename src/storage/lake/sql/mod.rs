@@ -26,6 +26,7 @@ pub use error::QueryError;
 pub use output::{Encoder, Format};
 
 use crate::domain::access::LakeScope;
+use crate::domain::ids::PatientId;
 use crate::storage::database::Database;
 use crate::storage::objects::Objects;
 use arrow::array::RecordBatch;
@@ -205,6 +206,12 @@ impl Answer {
             Ok(Some(next)) => next,
             Ok(None) => Err(QueryError::Internal("a query ended before its last row".into())),
         }
+    }
+
+    /// Whose recordings it reads, at most.
+    #[must_use]
+    pub fn patients(&self) -> Vec<PatientId> {
+        self.counts.patients()
     }
 
     /// What it cost until now.

@@ -6,8 +6,9 @@ use crate::domain::access::LakeScope;
 use crate::domain::ids::PatientId;
 use crate::storage::database::{Database, LakePart, LakeRecording};
 use crate::storage::objects::Objects;
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Patients asked for at once.
 const PAGE: u32 = 500;
@@ -29,6 +30,19 @@ pub(super) struct Reader {
 pub(super) struct Counts {
     pub(super) files: AtomicU64,
     pub(super) bytes: Arc<AtomicU64>,
+    patients: Mutex<BTreeSet<PatientId>>,
+}
+
+impl Counts {
+    /// Notes whose recordings are read.
+    pub(super) fn reads(&self, patients: impl IntoIterator<Item = PatientId>) {
+        self.patients.lock().unwrap_or_else(PoisonError::into_inner).extend(patients);
+    }
+
+    /// Whose recordings are read.
+    pub(super) fn patients(&self) -> Vec<PatientId> {
+        self.patients.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
 }
 
 impl Reader {
@@ -52,6 +66,7 @@ impl Reader {
             recordings.extend(self.database.lake_recordings(&patients, self.room(recordings.len())).await?);
             self.check(recordings.len())?;
         }
+        self.counts.reads(recordings.iter().map(|recording| recording.patient.clone()));
         Ok(recordings)
     }
 
@@ -66,6 +81,7 @@ impl Reader {
                 return Ok(None);
             }
         }
+        self.counts.reads(all.iter().cloned());
         Ok(Some(all))
     }
 

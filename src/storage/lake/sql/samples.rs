@@ -109,6 +109,9 @@ impl TableProvider for Samples {
         let filters: Vec<Expr> = filters.iter().filter(|filter| !filter.is_volatile()).cloned().collect();
         let parts = self.0.parts(&Wanted::of(&filters)).await?;
         let parts = leave(state, parts, &filters)?;
+        self.0.counts.reads(parts.iter().map(|part| match part {
+            LakePart::Recording { patient, .. } | LakePart::Compacted(CompactedFile { patient, .. }) => patient.clone(),
+        }));
         let (mut own, mut whole, mut rest) = (Vec::new(), Vec::new(), Vec::new());
         for part in parts {
             match part {
