@@ -61,8 +61,7 @@ async fn each_role_sees_what_is_theirs(backends: Arc<Backends>) {
     assert_eq!(ask(&lake.clinic, WHO).await.body, json!([ann, bob]));
     assert_eq!(ask(&lake.other, WHO).await.body, json!([zoe]));
     assert_eq!(ask(&lake.admin, WHO).await.body, json!([ann, bob, zoe]));
-    let widened =
-        "SELECT count(*) AS n FROM samples WHERE patient_id = 'zoe' OR true UNION ALL SELECT count(*) FROM recordings";
+    let widened = "SELECT count(*) AS n FROM samples WHERE patient_id = 'zoe' OR true UNION ALL SELECT count(*) FROM recordings ORDER BY 1 DESC";
     assert_eq!(ask(&lake.clinic, widened).await.body, json!([{ "n": 256 }, { "n": 4 }]));
 
     let noted = "SELECT count(*) FROM audit_records WHERE operation = 'QueryLake'";

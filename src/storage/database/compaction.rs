@@ -102,9 +102,8 @@ statements! {
          WHERE lake_file IS NULL GROUP BY recordings.patient_id, movement, year, month
          HAVING count(*) >= $2 OR min(received_at) < $3",
         "SELECT recordings.patient_id, movement, year, month
-         FROM json_array_elements_text($1::text::json) AS asked (value) JOIN recordings ON recordings.patient_id = asked.value
-             JOIN quality_reports USING (test_event_id)
-         WHERE lake_file IS NULL GROUP BY recordings.patient_id, movement, year, month
+         FROM recordings JOIN quality_reports USING (test_event_id)
+         WHERE recordings.patient_id = ANY (ARRAY(SELECT json_array_elements_text($1::text::json))) AND lake_file IS NULL GROUP BY recordings.patient_id, movement, year, month
          HAVING count(*) >= $2 OR min(received_at) < $3",
     );
     TO_REWRITE = shared(
@@ -136,7 +135,8 @@ statements! {
          WHERE test_event_id = input.key AND lower(hex(digest)) = input.value
                AND (lake_file IS NULL OR lake_file IN (SELECT value FROM json_each($3)))",
         "UPDATE recordings SET lake_file = $1 FROM json_each_text($2::text::json) AS input (id, digest)
-         WHERE test_event_id = input.id::uuid AND encode(recordings.digest, 'hex') = input.digest
+         WHERE test_event_id = ANY (ARRAY(SELECT json_object_keys($2::text::json)::uuid))
+               AND test_event_id = input.id::uuid AND encode(recordings.digest, 'hex') = input.digest
                AND (lake_file IS NULL OR lake_file IN (SELECT json_array_elements_text($3::text::json)))",
     );
     FILE_IS_LIVE = shared(

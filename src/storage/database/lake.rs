@@ -116,7 +116,7 @@ statements! {
              JOIN patient_care_providers ON patient_id = asked.value
          WHERE care_provider_id = $1 ORDER BY patient_id",
     );
-    /// Own files of what is in no compacted one, and the compacted ones.
+    /// Own files of what is in no compacted one, and the compacted ones. PostgreSQL takes an array for few, and uses the index.
     LAKE_PARTS = each(
         "SELECT recordings.patient_id, movement, year, month, day, test_event_id, NULL AS object_key, NULL AS bytes,
                 NULL AS samples, NULL AS first_ts, NULL AS last_ts, NULL AS remaining
@@ -132,15 +132,14 @@ statements! {
          LIMIT $5",
         "SELECT recordings.patient_id, movement, year, month, day, test_event_id, NULL AS object_key, NULL AS bytes,
                 NULL AS samples, NULL AS first_ts, NULL AS last_ts, NULL AS remaining
-         FROM json_array_elements_text($1::text::json) AS asked (value) JOIN recordings ON recordings.patient_id = asked.value
-             JOIN quality_reports USING (test_event_id)
-         WHERE lake_file IS NULL AND ($2 IS NULL OR movement = $2) AND 12 * year + month BETWEEN $3 AND $4
+         FROM recordings JOIN quality_reports USING (test_event_id)
+         WHERE recordings.patient_id = ANY (ARRAY(SELECT json_array_elements_text($1::text::json))) AND lake_file IS NULL AND ($2 IS NULL OR movement = $2) AND 12 * year + month BETWEEN $3 AND $4
          UNION ALL
          SELECT patient_id, movement, year, month, NULL, NULL, object_key, bytes, samples, first_ts, last_ts,
                 CASE WHEN gone > 0 THEN coalesce(
                     (SELECT string_agg(test_event_id::text, ',') FROM recordings WHERE lake_file = object_key), '') END
-         FROM json_array_elements_text($1::text::json) AS asked (value) JOIN lake_files ON patient_id = asked.value
-         WHERE state = 'live' AND ($2 IS NULL OR movement = $2) AND 12 * year + month BETWEEN $3 AND $4
+         FROM lake_files
+         WHERE patient_id = ANY (ARRAY(SELECT json_array_elements_text($1::text::json))) AND state = 'live' AND ($2 IS NULL OR movement = $2) AND 12 * year + month BETWEEN $3 AND $4
          LIMIT $5",
     );
     LAKE_RECORDINGS = each(
@@ -152,15 +151,15 @@ statements! {
          LIMIT $2",
         "SELECT recordings.test_event_id, recordings.patient_id, movement, year, month, day, status, clinic_score, scores.value, lower,
                 upper, model_version, start_time, recordings.samples, duration_seconds, sampling_rate_hz, gaps
-         FROM json_array_elements_text($1::text::json) AS asked (value) JOIN test_events ON test_events.patient_id = asked.value
-             JOIN recordings USING (test_event_id) LEFT JOIN scores USING (test_event_id)
+         FROM test_events JOIN recordings USING (test_event_id) LEFT JOIN scores USING (test_event_id)
              LEFT JOIN quality_reports USING (test_event_id)
+         WHERE test_events.patient_id = ANY (ARRAY(SELECT json_array_elements_text($1::text::json)))
          LIMIT $2",
     );
     PATIENTS_OF_EVENTS = each(
         "SELECT DISTINCT patient_id FROM json_each($1) AS asked JOIN recordings ON test_event_id = asked.value",
-        "SELECT DISTINCT patient_id FROM json_array_elements_text($1::text::json) AS asked (value)
-             JOIN recordings ON test_event_id = asked.value::uuid",
+        "SELECT DISTINCT patient_id FROM recordings
+         WHERE test_event_id = ANY (ARRAY(SELECT json_array_elements_text($1::text::json)::uuid))",
     );
 }
 
