@@ -81,7 +81,7 @@ impl Handler<QueryLake> for Lake {
     fn handle(&mut self, QueryLake { caller, sql }: QueryLake, _: &mut Context<Self>) -> Self::Result {
         let deps = self.0.clone();
         Box::pin(async move {
-            let entry = Entry::by(&caller, "QueryLake").about(&Access::QueryLake);
+            let entry = Entry::by(&caller, "query_lake").about(&Access::QueryLake);
             match deps.query(&caller, sql).await {
                 // Before a row of it is given.
                 Ok(answer) => deps.audit.record(entry.patients(answer.patients())).await.map(|()| answer),

@@ -64,7 +64,7 @@ async fn each_role_sees_what_is_theirs(backends: Arc<Backends>) {
     let widened = "SELECT count(*) AS n FROM samples WHERE patient_id = 'zoe' OR true UNION ALL SELECT count(*) FROM recordings ORDER BY 1 DESC";
     assert_eq!(ask(&lake.clinic, widened).await.body, json!([{ "n": 256 }, { "n": 4 }]));
 
-    let noted = "SELECT count(*) FROM audit_records WHERE operation = 'QueryLake'";
+    let noted = "SELECT count(*) FROM audit_records WHERE operation = 'query_lake'";
     assert_eq!(lake.program.count(noted).await, 4);
 
     lake.program.create_account("ann@example.org", "patient", &["--patient-id", "ann"]);
