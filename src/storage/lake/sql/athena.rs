@@ -247,7 +247,6 @@ impl Running {
                 counts.bytes.store(scanned, Ordering::Relaxed);
             }
             let status = query.status.ok_or(QueryError::Away("it does not say where a query stands"))?;
-            #[expect(clippy::wildcard_enum_match_arm, reason = "states are open: one that is not known is not the end")]
             match &status.state {
                 Some(QueryExecutionState::Succeeded) => return Ok(()),
                 Some(QueryExecutionState::Failed) => return Err(failed(&status)),
@@ -330,10 +329,10 @@ async fn restricted(
         )));
     };
     let text = written(&plan, settings, &patients)?;
-    let fields = plan.schema().fields().iter().map(|field| match field.data_type() {
-        DataType::Utf8View | DataType::LargeUtf8 => Field::new(field.name(), DataType::Utf8, true),
-        DataType::Null => Field::new(field.name(), DataType::Utf8, true),
-        kind => Field::new(field.name(), kind.clone(), true),
+    let fields = plan.schema().fields().iter().map(|field| {
+        let text = matches!(field.data_type(), DataType::Utf8View | DataType::LargeUtf8 | DataType::Null);
+        let kind = if text { DataType::Utf8 } else { field.data_type().clone() };
+        Field::new(field.name(), kind, true)
     });
     Ok((text, Arc::new(Schema::new(fields.collect::<Vec<_>>()))))
 }
@@ -402,13 +401,10 @@ fn ours(settings: &AthenaSettings, patients: &[PatientId]) -> Result<Query, Quer
         quoted(&settings.table),
     );
     let internal = || QueryError::Internal("our own part of a query does not parse".into());
-    match DFParser::parse_sql(&sql).map_err(QueryError::of_plan)?.pop_front() {
-        Some(Statement::Statement(statement)) => match *statement {
-            SqlStatement::Query(query) => Ok(*query),
-            _ => Err(internal()),
-        },
-        _ => Err(internal()),
-    }
+    let statement = DFParser::parse_sql(&sql).map_err(QueryError::of_plan)?.pop_front();
+    let Some(Statement::Statement(statement)) = statement else { return Err(internal()) };
+    let SqlStatement::Query(query) = *statement else { return Err(internal()) };
+    Ok(*query)
 }
 
 #[cfg(test)]

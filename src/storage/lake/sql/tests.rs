@@ -363,7 +363,6 @@ async fn what_is_meant_to_do_harm_ends_with_an_error_and_harms_nobody() {
         assert!(!matches!(error, QueryError::Internal(_) | QueryError::Busy), "{shown}: {error:?}");
         assert!(error.to_string().len() < 500, "{shown}");
         assert!(begun.elapsed() < Duration::from_secs(8), "{shown}: {:?}", begun.elapsed());
-        println!("{:>9.1?} {shown}: {error}", begun.elapsed());
     }
     assert_eq!(rows(&engine, "SELECT count(*) FROM samples").await, "250\n");
     // This one takes its time, but no stack.

@@ -55,7 +55,6 @@ async fn what_is_sent_reads_nothing_but_the_readers_patients() {
     let all = sent(&lake, &LakeScope::Everyone, "SELECT movement, max(ax) FROM samples WHERE ay > 1 GROUP BY movement")
         .await
         .unwrap();
-    println!("{all}");
     assert!(all.starts_with("WITH samples AS (SELECT patient_id, "), "{all}");
     assert!(all.contains("FROM \"stance\".\"samples\" WHERE patient_id IN ('o''b', 'p-1'))"), "{all}");
     let named = sent(&lake, &LakeScope::Everyone, "SELECT ax FROM samples WHERE patient_id = 'p-1'").await.unwrap();
@@ -75,7 +74,6 @@ async fn what_is_sent_reads_nothing_but_the_readers_patients() {
             Err(QueryError::Refused(_)) => continue,
             Err(error) => panic!("{sql}: {error:?}"),
         };
-        println!("{text}");
         assert!(text.contains("patient_id IN ('o''b'))"), "{sql}: {text}");
         // Read as Athena does, it names the table once: in our expression.
         let statement = DFParser::parse_sql(&text).unwrap().pop_front().unwrap();
