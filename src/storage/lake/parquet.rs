@@ -34,15 +34,24 @@ static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| Arc::new(Schema::new(SAM
 
 /// Timestamps grow by nearly equal steps: packed differences. Doubles of a sensor share their high bytes: split by byte,
 /// which compresses better and faster than a dictionary of values that never repeat.
-static PROPERTIES: LazyLock<WriterProperties> =
-    LazyLock::new(|| samples().set_statistics_enabled(EnabledStatistics::Chunk).build());
+static PROPERTIES: LazyLock<WriterProperties> = LazyLock::new(|| {
+    let mut properties = uncompressed()
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_statistics_enabled(EnabledStatistics::Chunk);
+    for axis in AXES {
+        properties = properties.set_column_encoding(ColumnPath::from(axis), Encoding::BYTE_STREAM_SPLIT);
+    }
+    properties.build()
+});
 
-/// Of a compacted file: what is known of each page says which pages a query reads.
+/// Of a compacted file, which is read again and again: doubles as they are, a fifth more bytes than compressed and less than
+/// half the work to read. What is known of each page says which pages a query reads.
 #[cfg(feature = "lake")]
 pub(super) fn compacted_properties() -> WriterProperties {
     let keys = ["day", "test_event_id"].map(ColumnPath::from);
-    let properties =
-        samples().set_statistics_enabled(EnabledStatistics::Page).set_max_row_group_row_count(Some(COMPACTED_ROWS));
+    let properties = uncompressed()
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_max_row_group_row_count(Some(COMPACTED_ROWS));
     keys.into_iter().fold(properties, |properties, key| properties.set_column_dictionary_enabled(key, true)).build()
 }
 
@@ -50,15 +59,10 @@ pub(super) fn compacted_properties() -> WriterProperties {
 #[cfg(feature = "lake")]
 const COMPACTED_ROWS: usize = 128 << 10;
 
-fn samples() -> WriterPropertiesBuilder {
-    let mut properties = WriterProperties::builder()
-        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+fn uncompressed() -> WriterPropertiesBuilder {
+    WriterProperties::builder()
         .set_dictionary_enabled(false)
-        .set_column_encoding(ColumnPath::from("ts"), Encoding::DELTA_BINARY_PACKED);
-    for axis in AXES {
-        properties = properties.set_column_encoding(ColumnPath::from(axis), Encoding::BYTE_STREAM_SPLIT);
-    }
-    properties
+        .set_column_encoding(ColumnPath::from("ts"), Encoding::DELTA_BINARY_PACKED)
 }
 
 /// The recording as one Parquet file with one row group.
