@@ -103,7 +103,6 @@ impl Query {
 
     /// Rows of the audit record, the latest first: for who looks after accounts. Is itself on the record.
     #[graphql(name = "auditRecords")]
-    #[expect(clippy::too_many_arguments, reason = "each is a filter")]
     async fn audit_records(
         context: &Context,
         patient_id: Option<String>,
