@@ -9,6 +9,7 @@ pub mod compactor;
 pub mod compute;
 pub mod converter;
 pub mod dispatcher;
+pub mod eraser;
 mod error;
 pub mod handover;
 pub mod ingest;

@@ -43,6 +43,12 @@ impl ObjectKey {
         ))
     }
 
+    /// The report of a test event.
+    #[must_use]
+    pub fn pdf(patient: &PatientId, id: TestEventId) -> Self {
+        Self(format!("pdf_reports/user_id={patient}/test_event_{id}.pdf"))
+    }
+
     /// A trained model.
     #[must_use]
     pub fn model(movement: &Movement, patient: &PatientId, version: &ModelVersion) -> Self {

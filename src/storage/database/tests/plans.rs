@@ -5,23 +5,27 @@
 
 use super::*;
 use crate::storage::database::{
-    accounts, audit, compaction, jobs, lake, models, patients, recordings, sessions, steps, test_events,
+    accounts, assigned_tests, audit, compaction, deletions, jobs, lake, measurements, models, patients, recordings,
+    sessions, steps, test_events,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 16] = [
+const REGISTRY: [&[Sql]; 0] = [
     STATEMENTS,
     accounts::STATEMENTS,
+    assigned_tests::STATEMENTS,
     audit::STATEMENTS,
     audit::postgres::STATEMENTS,
     audit::sqlite::STATEMENTS,
     compaction::STATEMENTS,
+    deletions::STATEMENTS,
     hints::STATEMENTS,
     jobs::STATEMENTS,
     lake::STATEMENTS,
+    measurements::STATEMENTS,
     models::STATEMENTS,
     patients::STATEMENTS,
     recordings::STATEMENTS,
@@ -31,12 +35,15 @@ const REGISTRY: [&[Sql]; 16] = [
     test_events::STATEMENTS,
 ];
 /// Tables whose size has no bound.
-pub(super) const GROWING: [&str; 19] = [
+pub(super) const GROWING: [&str; 22] = [
     "accounts",
+    "assigned_tests",
     "audit_patients",
     "audit_records",
     "axis_ranges",
     "care_providers",
+    "deletion_objects",
+    "deletions",
     "features",
     "jobs",
     "lake_files",
@@ -143,6 +150,7 @@ pub(super) const FILL: &str = "
     INSERT INTO patients SELECT 'fill-' || n, NULL, 'F' || n, 'L' || n, NULL, now() FROM generate_series(1, 4000) n;
     INSERT INTO care_providers SELECT 'fill-' || n, NULL, now() FROM generate_series(1, 4000) n;
     INSERT INTO patient_care_providers SELECT 'fill-' || 1 + n % 400, 'fill-' || n, now() FROM generate_series(1, 4000) n;
+    INSERT INTO assigned_tests SELECT 'fill-' || n, 'sit-to-stand', now() FROM generate_series(1, 4000) n;
     INSERT INTO accounts SELECT gen_random_uuid(), 'fill-' || n || '@example.org', '', 'patient', 'fill-' || n, NULL, now()
         FROM generate_series(1, 4000) n;
     INSERT INTO sessions SELECT gen_random_uuid(), account_id, sha256(account_id::text::bytea), now(),
@@ -167,7 +175,7 @@ pub(super) const FILL: &str = "
     INSERT INTO scores SELECT test_event_id, 50, NULL, NULL, 'v', 'local', now() FROM recordings WHERE status = 'scored'
         ON CONFLICT DO NOTHING;
     INSERT INTO training_counts SELECT 'fill-' || n, 'sit-to-stand', 10 FROM generate_series(1, 4000) n;
-    INSERT INTO models SELECT 'fill-' || n, 'fill-' || n, 'sit-to-stand', 10, 'key', sha256(''), 'set-1', 1, '{}', now()
+    INSERT INTO models SELECT 'fill-' || n, 'fill-' || n, 'sit-to-stand', 10, 'key', sha256(''), 'set-1', 1, '{}', now(), 1, 10
         FROM generate_series(1, 4000) n;
     INSERT INTO jobs (kind, subject, lane, position, state, due_at, enqueued_at)
         SELECT kind, test_event_id, 'fill-' || n % 400, n / 400,
@@ -175,6 +183,8 @@ pub(super) const FILL: &str = "
             now() + n * interval '1 s', now() - n * interval '1 s'
         FROM (SELECT *, row_number() OVER () AS n FROM test_events) events, unnest('{convert,train,score}'::text[]) kind
         ON CONFLICT DO NOTHING;
+    INSERT INTO deletions SELECT gen_random_uuid(), 1, 'fill-1', true, false, now(), now() FROM generate_series(1, 4000);
+    INSERT INTO deletion_objects SELECT test_event_id, 'key-' || n FROM deletions, generate_series(1, 4) n;
     INSERT INTO lake_files SELECT 'fill-' || n, 'fill-' || 1 + n % 4000, 'sit-to-stand', 2026, 1 + n % 12,
         CASE WHEN n % 50 = 0 THEN 'replaced' ELSE 'live' END, 1, 1, 1, CASE WHEN n % 60 = 0 THEN 1 ELSE 0 END, 0, 1, now()
         FROM generate_series(1, 12000) n ON CONFLICT DO NOTHING;

@@ -2,7 +2,9 @@
 
 mod accounts;
 mod audit;
+mod deletions;
 mod lake;
+mod measurements;
 mod patients;
 mod queue;
 mod steps;
@@ -13,7 +15,9 @@ use crate::domain::ids::{AccountId, CareProviderId, SessionId};
 use crate::domain::score::{Failure, Score};
 use accounts::*;
 use audit::*;
+use deletions::*;
 use lake::*;
+use measurements::*;
 use patients::*;
 use queue::*;
 use steps::*;
@@ -67,6 +71,18 @@ contract! {
     what_is_known_of_a_recording_is_told_beside_its_samples,
     one_at_a_time_compacts_when_it_is_time,
     every_recording_is_read_once_through_compactions_and_deletions,
+    what_is_deleted_has_no_row_and_its_objects_are_named_until_they_are_removed,
+    a_recording_is_deleted_without_its_event_and_not_by_another,
+    the_raw_object_of_an_upload_that_was_cut_short_is_looked_for,
+    what_a_conversion_under_way_makes_is_removed_once_more,
+    a_deletion_that_is_asked_for_again_begins_anew,
+    a_deleted_training_recording_is_unlearned,
+    a_training_that_learned_from_what_was_deleted_is_refused,
+    tests_are_assigned_once_and_taken_away,
+    the_directory_names_everybody_and_tells_more_to_who_cares,
+    a_score_is_set_by_hand_on_the_patients_own_event,
+    stats_are_of_the_scores_in_the_window,
+    ranges_are_of_a_day_and_a_movement,
     hints_reach_who_listens,
     what_is_dropped_uncommitted_did_not_happen_and_statements_are_counted,
 }
