@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 0] = [
+const REGISTRY: [&[Sql]; 19] = [
     STATEMENTS,
     accounts::STATEMENTS,
     assigned_tests::STATEMENTS,

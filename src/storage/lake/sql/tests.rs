@@ -74,6 +74,7 @@ impl Lake {
             clinic_score: None,
             samples: SAMPLES as i64,
             taken: (0, 1),
+            deletions: 0,
         };
         self.database.accept_landed(&new, None, now()).await.unwrap();
         let job =
