@@ -8,5 +8,6 @@ pub mod client;
 pub mod demo;
 pub mod generate;
 pub mod generator;
+pub mod live;
 pub mod measure;
 pub mod program;

@@ -1,7 +1,7 @@
 //! The command line of the load tester.
 
 use clap::{Parser, Subcommand};
-use stance_loadtest::{backends, demo, generate, measure};
+use stance_loadtest::{backends, demo, generate, live, measure};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -25,6 +25,8 @@ enum Command {
     Measure(measure::Options),
     /// Compares SQLite, PostgreSQL and two processes, over few and many rows.
     Backends(backends::Options),
+    /// Measures live updates with many subscribers.
+    Live(live::Options),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
                     Command::Generate(options) => generate::run(&options),
                     Command::Measure(options) => measure::run(options).await,
                     Command::Backends(options) => backends::run(options).await,
+                    Command::Live(options) => live::run(options).await,
                 }
             })
         });

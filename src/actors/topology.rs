@@ -1,6 +1,7 @@
 //! The topology: builds every actor, wires them, and stops them in the order in which work flows. The one place that
 //! knows all of them.
 
+use super::announcer::{Announcer, AnnouncerDeps};
 #[cfg(feature = "aws")]
 use super::bucket_watch::{BucketWatch, BucketWatchDeps};
 use super::compute::Compute;
@@ -16,6 +17,7 @@ use super::session_auth::{SessionAuth, SessionAuthConfig, SessionAuthDeps};
 use super::supervision::{Alive, Handle, SupervisionPolicy, Supervisor};
 use super::trainer::{TrainerDeps, Trainers};
 use super::updates::Updates;
+use super::watches::Watches;
 use super::wire::{Wire, WireDeps};
 use super::work::{Ledger, WorkPolicy};
 use crate::config::{Config, seconds};
@@ -64,6 +66,8 @@ pub struct Topology {
     pub ingest: Handle<Ingest>,
     /// Tells who waits for a recording.
     pub updates: Updates,
+    /// Who watches recordings.
+    pub watches: Watches,
     ledger: Ledger,
     draining: Arc<AtomicBool>,
     trainers: Trainers,
@@ -197,6 +201,17 @@ impl Topology {
         let (resolver, resolver_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Resolver::new(resolver_deps.clone()));
 
+        let watches = Watches::new(config.live.max_waiting, metrics.clone());
+        let announcer_deps = AnnouncerDeps {
+            database: database.clone(),
+            clock: clock.clone(),
+            updates: updates.clone(),
+            watches: watches.clone(),
+            look_every: Duration::from_millis(config.live.look_ms),
+        };
+        let (_, announcer_supervisor) =
+            Supervisor::start(&policy, &metrics, &entropy, move || Announcer::new(announcer_deps.clone()));
+
         let auth_deps = SessionAuthDeps {
             database,
             clock,
@@ -206,13 +221,13 @@ impl Topology {
         let (session_auth, auth_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || SessionAuth::new(auth_deps.clone()));
 
-        let mut supervisors = vec![ingest_supervisor, resolver_supervisor, auth_supervisor];
+        let mut supervisors = vec![announcer_supervisor, ingest_supervisor, resolver_supervisor, auth_supervisor];
         supervisors.extend([dispatcher_supervisor, converter_supervisor]);
         supervisors.extend(scorer_supervisors);
         supervisors.extend(wire_supervisor);
         #[cfg(feature = "aws")]
         supervisors.extend(watch_bucket(config, ground, &policy, &ingest, &draining));
-        Self { session_auth, resolver, ingest, updates, ledger, draining, trainers, supervisors, metrics }
+        Self { session_auth, resolver, ingest, updates, watches, ledger, draining, trainers, supervisors, metrics }
     }
 
     /// Whether each actor answers; trainers, who come and go, are left out.

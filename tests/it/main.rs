@@ -14,6 +14,7 @@ mod full_disk;
 mod graphql;
 mod harness;
 mod killing;
+mod live;
 mod malformed;
 mod panics;
 mod postgres;

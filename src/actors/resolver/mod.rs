@@ -6,8 +6,8 @@ mod operations;
 
 pub use operation::{Ask, Operation};
 pub use operations::{
-    AddTestType, AllTests, CareProviderById, CreateCareProvider, CreatePatient, LinkPatient, PatientById,
-    PatientsOfCareProvider, PutTestResult, RecordConsent, RecordingStatus, TestEventById, TestEvents,
+    AddTestType, AllTests, BeginWatch, CareProviderById, CreateCareProvider, CreatePatient, LinkPatient, PatientById,
+    PatientsOfCareProvider, PutTestResult, RecordConsent, RecordingStatus, TestEventById, TestEvents, WatchedRecording,
 };
 
 use super::ServiceError;

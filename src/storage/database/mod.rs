@@ -8,6 +8,7 @@
 //! COMMITTED). What must not happen twice rests on a unique key, a row lock or a fence, never on what was read before.
 
 mod accounts;
+mod changes;
 mod error;
 mod hints;
 mod jobs;

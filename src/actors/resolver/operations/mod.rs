@@ -1,12 +1,14 @@
 //! The operations, a subject a file.
 
 mod care_providers;
+mod live;
 mod patients;
 mod recordings;
 mod test_events;
 mod test_types;
 
 pub use care_providers::{CareProviderById, CreateCareProvider, LinkPatient, PatientsOfCareProvider};
+pub use live::{BeginWatch, WatchedRecording};
 pub use patients::{CreatePatient, PatientById, RecordConsent};
 pub use recordings::RecordingStatus;
 pub use test_events::{PutTestResult, TestEventById, TestEvents};

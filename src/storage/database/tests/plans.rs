@@ -4,15 +4,16 @@
 //! types of their parameters, and asks for the plan of each that is made without knowing the parameters.
 
 use super::*;
-use crate::storage::database::{accounts, jobs, models, patients, recordings, sessions, steps, test_events};
+use crate::storage::database::{accounts, changes, jobs, models, patients, recordings, sessions, steps, test_events};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 11] = [
+const REGISTRY: [&[Sql]; 12] = [
     STATEMENTS,
     accounts::STATEMENTS,
+    changes::STATEMENTS,
     hints::STATEMENTS,
     jobs::STATEMENTS,
     models::STATEMENTS,

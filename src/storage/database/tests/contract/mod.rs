@@ -1,6 +1,7 @@
 //! The contract: every function here holds on a fresh database of either kind.
 
 mod accounts;
+mod changes;
 mod patients;
 mod queue;
 mod steps;
@@ -10,6 +11,7 @@ use crate::domain::access::Role;
 use crate::domain::ids::{AccountId, CareProviderId, SessionId};
 use crate::domain::score::{Failure, Score};
 use accounts::*;
+use changes::*;
 use patients::*;
 use queue::*;
 use steps::*;
@@ -58,6 +60,7 @@ contract! {
     test_events_are_changed_by_their_patient_and_listed_in_time,
     test_types_are_listed_by_name,
     hints_reach_who_listens,
+    what_changed_is_found_with_who_cares_for_its_patient,
     what_is_dropped_uncommitted_did_not_happen_and_statements_are_counted,
 }
 
