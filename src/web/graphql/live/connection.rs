@@ -19,6 +19,7 @@ use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use juniper::{DefaultScalarValue, InputValue, Variables};
 use juniper_graphql_ws::ConnectionConfig;
 use juniper_graphql_ws::graphql_transport_ws::{self, Output, ServerMessage};
+use std::collections::HashSet;
 use std::convert::Infallible;
 use std::io::ErrorKind;
 use std::sync::Arc;
@@ -210,9 +211,15 @@ async fn send(
     mut session: Session,
 ) -> Ending {
     let patience = seconds(services.live.limits.stalled_seconds);
+    // An error ends an operation; the crate completes it all the same, which clients count as a second end.
+    let mut failed = HashSet::new();
     while let Some(answer) = output.next().await {
         match answer {
+            Output::Message(ServerMessage::Complete { id }) if failed.remove(&id) => {}
             Output::Message(message) => {
+                if let ServerMessage::Error { id, .. } = &message {
+                    failed.insert(id.clone());
+                }
                 services.metrics.live_message("out");
                 if let Err(ending) = deliver(&mut session, written(&message), patience).await {
                     return ending;
