@@ -42,6 +42,8 @@ pub struct AnnouncerDeps {
     pub watches: Watches,
     /// How often it looks by itself.
     pub look_every: Duration,
+    /// The program's own.
+    pub runtime: tokio::runtime::Handle,
 }
 
 /// The actor.
@@ -113,11 +115,13 @@ impl AnnouncerDeps {
             return Ok(());
         }
         let read_at = Instant::now();
-        let states = self.database.recording_states(changed).await?;
+        let (database, ids) = (self.database.clone(), changed.to_vec());
+        let states = self.at_home(async move { database.recording_states(&ids).await }).await?;
         let patients: HashSet<&PatientId> = states.iter().map(|state| &state.patient_id).collect();
         let patients: Vec<PatientId> = patients.into_iter().cloned().collect();
         // After the rows: who was linked when the row was read and is no longer, hears nothing.
-        let linked = self.database.care_providers_of(&patients).await?;
+        let database = self.database.clone();
+        let linked = self.at_home(async move { database.care_providers_of(&patients).await }).await?;
         for state in states {
             seen.announced.insert(state.test_event_id, state.updated_at);
             let linked = linked.get(&state.patient_id).map_or(&[][..], Vec::as_slice);
@@ -126,12 +130,22 @@ impl AnnouncerDeps {
         Ok(())
     }
 
+    /// Reads on the program's own runtime: this actor's may end in the middle of it, with a connection in hand.
+    async fn at_home<T: Send + 'static>(&self, read: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+        match self.runtime.spawn(read).await {
+            Ok(read) => read,
+            // The program ends.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
     /// Announces what changed and was not announced.
     async fn look(&self, seen: &mut Seen) -> Result<()> {
         let began = self.clock.now();
         let mut from = seen.until;
         while !self.watches.is_empty() {
-            let page = self.database.changed_since(from, PAGE).await?;
+            let database = self.database.clone();
+            let page = self.at_home(async move { database.changed_since(from, PAGE).await }).await?;
             let missed = page.iter().filter(|(id, at)| seen.announced.get(id) != Some(at)).map(|(id, _)| *id);
             let missed: Vec<_> = missed.collect();
             for some in missed.chunks(MOST_AT_ONCE) {

@@ -208,6 +208,7 @@ impl Topology {
             updates: updates.clone(),
             watches: watches.clone(),
             look_every: Duration::from_millis(config.live.look_ms),
+            runtime: tokio::runtime::Handle::current(),
         };
         let (_, announcer_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Announcer::new(announcer_deps.clone()));

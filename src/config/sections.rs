@@ -106,6 +106,8 @@ section!(
         drain_seconds: u64 = 20,
         /// Whether there is a GraphQL query page at `/graphiql`.
         query_page: bool = true,
+        /// Whether the HTTP surface is described at `/openapi.json`.
+        openapi: bool = true,
     }
 );
 

@@ -4,6 +4,7 @@ mod body;
 pub mod caller;
 pub mod graphql;
 pub mod health;
+pub mod openapi;
 mod places;
 pub mod problem;
 pub mod request_log;
@@ -60,6 +61,8 @@ pub struct Services {
     pub actors: Vec<Alive>,
     /// Whether there is a query page.
     pub query_page: bool,
+    /// Whether the HTTP surface is described.
+    pub openapi: bool,
     /// For live updates.
     pub live: LiveServices,
 }
@@ -98,6 +101,7 @@ impl Services {
             trusted_proxies: config.http.trusted_proxies.clone().into(),
             actors: topology.alive(),
             query_page: config.http.query_page,
+            openapi: config.http.openapi,
             live: LiveServices::new(&config.live, topology.watches.clone(), &ground.metrics),
         }
     }

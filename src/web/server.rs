@@ -1,6 +1,6 @@
 //! The HTTP server: routes, bounds, and an orderly end.
 
-use super::{Services, graphql, health, problem, request_log, sessions, uploads};
+use super::{Services, graphql, health, openapi, problem, request_log, sessions, uploads};
 use crate::config::{HttpConfig, seconds};
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
@@ -22,6 +22,7 @@ pub fn serve(config: &HttpConfig, services: &Services) -> std::io::Result<(Socke
             .configure(sessions::configure)
             .configure(uploads::configure)
             .configure(graphql::configure)
+            .configure(openapi::configure)
             .default_service(web::to(problem::no_such_route))
     })
     .workers(config.workers)

@@ -245,7 +245,7 @@ async fn a_connection_lasts_as_long_as_its_token_and_its_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_is_closed_for_a_restart_comes_back_and_hears_on() {
+async fn whoever_is_connected_is_closed_for_a_restart_before_the_program_ends() {
     let backends = Backends::postgres_and_folder();
     let mut program = Program::start_on(&backends, &[]);
     let clinic = program.clinic_with(&[PATIENT]).await;

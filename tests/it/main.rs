@@ -19,6 +19,8 @@ mod malformed;
 mod panics;
 mod postgres;
 mod real_data;
+mod schemathesis;
+mod surface;
 mod together;
 mod training;
 mod uploads;

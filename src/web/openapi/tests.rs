@@ -1,0 +1,54 @@
+use super::*;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The folder of the sources.
+fn web() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web")
+}
+
+#[test]
+fn the_file_in_the_repository_is_the_description() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    if kept != printed() {
+        let new = std::env::temp_dir().join("stance-openapi.json");
+        std::fs::write(&new, printed()).unwrap();
+        panic!("docs/openapi.json is not what is served: compare it with {} and copy that", new.display());
+    }
+}
+
+#[test]
+fn every_route_of_the_source_is_described_and_nothing_else() {
+    let (mut open, mut routes) = (vec![web()], BTreeSet::new());
+    while let Some(folder) = open.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                open.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            // Methods follow their resource: `web::resource("/x").route(web::get().to(…)).route(web::post().to(…))`.
+            for after in text.split("web::resource(\"").skip(1) {
+                let Some((route, rest)) = after.split_once('"') else { continue };
+                let rest = rest.split(".service(").next().unwrap_or_default();
+                for method in ["get", "post", "put", "patch", "delete", "head"] {
+                    if rest.contains(&format!("web::{method}()")) {
+                        routes.insert(format!("{method} {route}"));
+                    }
+                }
+            }
+        }
+    }
+    let description = serde_json::to_value(description()).unwrap();
+    let described: BTreeSet<String> = description["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{method} {path}")))
+        .collect();
+    // This file holds a resource of its own.
+    routes.remove("get /x");
+    routes.remove("post /x");
+    assert_eq!(described, routes);
+}
