@@ -97,7 +97,11 @@ impl Services {
                 idle_timeout: seconds(config.uploads.idle_timeout_seconds),
                 longest: seconds(config.uploads.longest_seconds),
             },
-            places: Places::for_uploads(config.uploads.max_open, config.uploads.max_open_per_account, ground.metrics.clone()),
+            places: Places::for_uploads(
+                config.uploads.max_open,
+                config.uploads.max_open_per_account,
+                ground.metrics.clone(),
+            ),
             trusted_proxies: config.http.trusted_proxies.clone().into(),
             actors: topology.alive(),
             query_page: config.http.query_page,

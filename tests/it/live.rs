@@ -70,7 +70,8 @@ async fn a_score_reaches_who_watches_within_a_second_of_the_upload() {
 async fn it_reaches_who_watches_at_another_process_too() {
     let backends = Backends::postgres_and_folder();
     // It is told, not found: it would look when the test is over.
-    let (here, there) = (Program::start_on(&backends, &[]), Program::start_on(&backends, &[("live.look_ms", "600000")]));
+    let (here, there) =
+        (Program::start_on(&backends, &[]), Program::start_on(&backends, &[("live.look_ms", "600000")]));
     let clinic = here.clinic_with(&[PATIENT]).await;
     train(&clinic, &here).await;
     let mut subscriber = Subscriber::of(&clinic.at(there.url())).connected().await;
@@ -356,7 +357,10 @@ async fn the_rules_of_the_protocol_are_kept() {
     let Err(Error::Http(refused)) = open(&program, "graphql-ws").await else { panic!("another protocol") };
     assert_eq!(refused.status(), 400);
     let plain = clinic.get("/graphql").await;
-    assert_eq!((plain.status, plain.code(), plain.headers["upgrade"].as_bytes()), (426, "upgrade_required", &b"websocket"[..]));
+    assert_eq!(
+        (plain.status, plain.code(), plain.headers["upgrade"].as_bytes()),
+        (426, "upgrade_required", &b"websocket"[..])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

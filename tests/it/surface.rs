@@ -18,7 +18,8 @@ async fn what_is_described_is_served_and_what_is_not_is_refused_with_the_methods
     for (path, item) in paths {
         let described: BTreeSet<String> = item.as_object().unwrap().keys().cloned().collect();
         // A part of a path stands for any text.
-        let filled: String = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/");
+        let filled: String =
+            path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/");
         for name in METHODS {
             let method = Method::from_bytes(name.to_uppercase().as_bytes()).unwrap();
             let response = nobody.request(method, &filled).send().await.unwrap();

@@ -1,9 +1,9 @@
 //! Who asks, who answers, and how an answer becomes a field.
 
+use super::live::Watching;
 use crate::actors::ServiceError;
 use crate::actors::resolver::{Ask, Operation, Resolver};
 use crate::actors::supervision::Handle;
-use super::live::Watching;
 use crate::domain::access::Caller;
 use crate::web::problem::Problem;
 use juniper::{FieldError, FieldResult, Value};

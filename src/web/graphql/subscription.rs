@@ -32,10 +32,7 @@ impl Subscription {
 
     /// A recording of any patient whom the care provider cares for, whenever it changes.
     #[graphql(name = "recordingUpdatedForCareprovider")]
-    async fn recording_updated_for_care_provider(
-        context: &Context,
-        care_provider_id: String,
-    ) -> FieldResult<Changes> {
+    async fn recording_updated_for_care_provider(context: &Context, care_provider_id: String) -> FieldResult<Changes> {
         begin(context, id("care_provider_id", &care_provider_id).map(Scope::CareProvider)).await.map_err(failed)
     }
 }

@@ -15,14 +15,18 @@ use utoipa::openapi::{ComponentsBuilder, InfoBuilder, OpenApi, OpenApiBuilder, P
 /// Adds the route.
 pub fn configure(routes: &mut web::ServiceConfig) {
     let printed = web::Bytes::from(printed());
-    routes.service(web::resource("/openapi.json").route(web::get().to(move |services| serve(services, printed.clone()))));
+    routes
+        .service(web::resource("/openapi.json").route(web::get().to(move |services| serve(services, printed.clone()))));
 }
 
 async fn serve(services: web::Data<Services>, printed: web::Bytes) -> Result<HttpResponse, Problem> {
     if !services.openapi {
         return Err(no_such_route().await);
     }
-    let response = HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-cache")).content_type("application/json").body(printed);
+    let response = HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-cache"))
+        .content_type("application/json")
+        .body(printed);
     Ok(response)
 }
 

@@ -76,8 +76,11 @@ fn operations() -> Vec<Described> {
         operation(Get, "/readyz", "ready", "Whether it is able to serve")
             .answers::<Ready>(200, "It is")
             .answers::<Ready>(503, "It is not, and what is missing"),
-        operation(Get, "/metrics", "metrics", "What a Prometheus server reads")
-            .answers_text(200, "application/openmetrics-text", "OpenMetrics text"),
+        operation(Get, "/metrics", "metrics", "What a Prometheus server reads").answers_text(
+            200,
+            "application/openmetrics-text",
+            "OpenMetrics text",
+        ),
         operation(Get, "/openapi.json", "openapi", "This description, where it is switched on")
             .answers_text(200, "application/json", "OpenAPI 3.1")
             .problems(&[404]),

@@ -111,10 +111,7 @@ mod tests {
                 format!("subscription {{ ...F ...F }} fragment F on Subscription {{ {field} }}"),
                 "one_subscription_field",
             ),
-            (
-                "subscription { ...F } fragment F on Subscription { ...F }".to_owned(),
-                "one_subscription_field",
-            ),
+            ("subscription { ...F } fragment F on Subscription { ...F }".to_owned(), "one_subscription_field"),
             (format!("subscription {}", "{a".repeat(1_000)), "invalid_document"),
         ] {
             assert_eq!(refused(&query), Some(code), "{query}");
