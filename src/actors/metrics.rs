@@ -60,6 +60,11 @@ struct LiveChangeLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AuditLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct CacheLabels {
     event: &'static str,
 }
@@ -89,6 +94,7 @@ struct Inner {
     live_messages: Family<LiveMessageLabels, Counter>,
     live_changes: Family<LiveChangeLabels, Counter>,
     live_lag: Histogram,
+    audit_records: Family<AuditLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -114,6 +120,7 @@ impl Metrics {
             uploads_open: Gauge::default(),
             model_cache: Family::default(),
             bucket_events: Family::default(),
+            audit_records: Family::default(),
             database_statements: Counter::default(),
             live_connections: Gauge::default(),
             live_subscriptions: Gauge::default(),
@@ -150,6 +157,7 @@ impl Metrics {
             inner.live_changes.clone(),
         );
         r.register("live_lag_seconds", "From a recording's change to its message", inner.live_lag.clone());
+        r.register("audit_records", "Rows of the audit record, written or not", inner.audit_records.clone());
         Self(Arc::new(inner))
     }
 
@@ -181,6 +189,11 @@ impl Metrics {
     /// The bucket told of something.
     pub fn bucket_event(&self, outcome: &'static str) {
         self.0.bucket_events.get_or_create(&BucketEventLabels { outcome }).inc();
+    }
+
+    /// So many rows of the audit record were `written`, or `refused` by the database.
+    pub fn audited(&self, rows: usize, outcome: &'static str) {
+        self.0.audit_records.get_or_create(&AuditLabels { outcome }).inc_by(rows as u64);
     }
 
     /// A request was answered.

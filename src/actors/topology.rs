@@ -2,6 +2,7 @@
 //! knows all of them.
 
 use super::announcer::{Announcer, AnnouncerDeps};
+use super::auditor::{Audit, AuditPolicy, Auditor, AuditorDeps};
 #[cfg(feature = "aws")]
 use super::bucket_watch::{BucketWatch, BucketWatchDeps};
 use super::compute::Compute;
@@ -68,6 +69,8 @@ pub struct Topology {
     pub updates: Updates,
     /// Who watches recordings.
     pub watches: Watches,
+    /// Notes what is read and written.
+    pub audit: Audit,
     ledger: Ledger,
     draining: Arc<AtomicBool>,
     trainers: Trainers,
@@ -101,6 +104,7 @@ impl Topology {
             outbox,
         );
         let draining = Arc::new(AtomicBool::new(false));
+        let (audit, audit_supervisor) = start_auditor(config, ground, &policy);
 
         let process: Arc<str> = entropy.uuid().to_string().into();
         let wire_deps = WireDeps {
@@ -181,6 +185,7 @@ impl Topology {
             database: database.clone(),
             objects,
             clock: clock.clone(),
+            audit: audit.clone(),
             compute,
             handover,
             ledger: ledger.clone(),
@@ -195,6 +200,7 @@ impl Topology {
         let resolver_deps = ResolverDeps::new(
             database.clone(),
             clock.clone(),
+            audit.clone(),
             config.graphql.at_once,
             seconds(config.graphql.deadline_seconds),
         );
@@ -217,6 +223,7 @@ impl Topology {
             database,
             clock,
             entropy: entropy.clone(),
+            audit: audit.clone(),
             config: SessionAuthConfig::from(&config.auth),
         };
         let (session_auth, auth_supervisor) =
@@ -228,7 +235,21 @@ impl Topology {
         supervisors.extend(wire_supervisor);
         #[cfg(feature = "aws")]
         supervisors.extend(watch_bucket(config, ground, &policy, &ingest, &draining));
-        Self { session_auth, resolver, ingest, updates, watches, ledger, draining, trainers, supervisors, metrics }
+        // Last: the others wait for it.
+        supervisors.push(audit_supervisor);
+        Self {
+            session_auth,
+            resolver,
+            ingest,
+            updates,
+            watches,
+            audit,
+            ledger,
+            draining,
+            trainers,
+            supervisors,
+            metrics,
+        }
     }
 
     /// Whether each actor answers; trainers, who come and go, are left out.
@@ -247,6 +268,7 @@ impl Topology {
         if !self.ledger.is_idle() {
             tracing::warn!("work was still under way; it resumes at the next start");
         }
+        self.audit.write_unknown().await;
         let mut left = self.trainers.stop(Duration::from_secs(2)).await;
         for supervisor in self.supervisors {
             let name = supervisor.name();
@@ -257,6 +279,27 @@ impl Topology {
         }
         left
     }
+}
+
+fn start_auditor(config: &Config, ground: &Ground, policy: &SupervisionPolicy) -> (Audit, Supervisor) {
+    let audit_policy = AuditPolicy {
+        waiting: config.audit.waiting,
+        at_once: config.audit.at_once,
+        longest_wait: seconds(config.audit.longest_wait_seconds),
+        unknown_every: seconds(config.audit.unknown_every_seconds),
+        unknown_apart: config.audit.unknown_apart,
+    };
+    let (audit, entries) = Audit::new(&audit_policy, ground.clock.clone());
+    let deps = AuditorDeps {
+        database: ground.database.clone(),
+        entries,
+        audit: audit.clone(),
+        policy: audit_policy,
+        metrics: ground.metrics.clone(),
+        runtime: tokio::runtime::Handle::current(),
+    };
+    let factory = move || Auditor::new(deps.clone());
+    (audit, Supervisor::start(policy, &ground.metrics, &ground.entropy, factory).1)
 }
 
 /// Starts the bucket watch, where there is a queue to hear.

@@ -1,6 +1,7 @@
 //! `POST /graphql`, live updates at `GET /graphql`, and the query page `GET /graphiql`.
 
 mod argument;
+mod audit;
 mod context;
 mod limits;
 mod live;

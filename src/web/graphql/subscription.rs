@@ -5,16 +5,21 @@ use super::context::{Context, failed};
 use super::live::Watching;
 use super::recordings::RecordingStatus;
 use crate::actors::ServiceError;
-use crate::actors::resolver::{BeginWatch, WatchedRecording};
+use crate::actors::resolver::{BeginWatch, Operation, WatchedRecording};
 use crate::actors::watches::{End, Next, Scope, Watch};
+use crate::domain::audit::Entry;
+use crate::domain::ids::{PatientId, TestEventId};
 use crate::domain::score::RecordingState;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use juniper::{FieldResult, graphql_subscription};
+use std::collections::HashSet;
 use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// Pause after it could not be asked where a recording stands.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Patients whom a subscription remembers as noted; beyond that some are noted again.
+const MOST_NOTED: usize = 1_000;
 
 /// What can be watched.
 pub(super) struct Subscription;
@@ -39,6 +44,8 @@ impl Subscription {
 
 /// A watch, and what it is asked anew with.
 struct Watched {
+    /// Patients whom the audit record names as told of.
+    noted: HashSet<PatientId>,
     context: Context,
     watching: Watching,
     watch: Watch,
@@ -55,7 +62,8 @@ async fn begin(context: &Context, scope: Result<Scope, ServiceError>) -> Result<
     // Begun before it is asked whether it may: nothing is missed in between, and nothing given before.
     let watch = watching.watches.begin(context.caller.role.clone(), scope.clone());
     context.ask(BeginWatch { scope }).await?;
-    let watched = Watched { context: context.clone(), watching: watching.clone(), watch, _place: place };
+    let noted = HashSet::new();
+    let watched = Watched { noted, context: context.clone(), watching: watching.clone(), watch, _place: place };
     Ok(stream::unfold(Some(watched), async |watched| {
         let mut watched = watched?;
         match watched.next().await {
@@ -70,21 +78,49 @@ async fn begin(context: &Context, scope: Result<Scope, ServiceError>) -> Result<
 }
 
 impl Watched {
+    /// Has the audit record name a patient before this subscription tells of them for the first time. Who watches one patient
+    /// is on it since the beginning.
+    async fn note(&mut self, state: &RecordingState) -> Result<(), ServiceError> {
+        let scope = self.watch.scope();
+        if matches!(scope, Scope::Patient(_)) || self.noted.contains(&state.patient_id) {
+            return Ok(());
+        }
+        let entry = Entry::by(&self.context.caller, WatchedRecording::NAME).about(&scope.access());
+        let entry = entry.patients([state.patient_id.clone()]).test_event(Some(state.test_event_id));
+        self.watching.audit.record(entry).await?;
+        if self.noted.len() >= MOST_NOTED {
+            self.noted.clear();
+        }
+        self.noted.insert(state.patient_id.clone());
+        Ok(())
+    }
+
+    /// Has it asked again a little later, where the server is busy; the error where that is no use.
+    async fn later(&mut self, id: TestEventId, error: ServiceError) -> Result<(), ServiceError> {
+        match error {
+            ServiceError::Busy { .. } => {
+                self.watch.put_back(id);
+                tokio::time::sleep(PAUSE).await;
+                Ok(())
+            }
+            error => Err(error),
+        }
+    }
+
     /// Waits for the next change; the error that ends it.
     async fn next(&mut self) -> Result<RecordingState, ServiceError> {
         loop {
             match self.watch.next().await {
-                Next::Changed(state) => return Ok(RecordingState::clone(&state)),
+                Next::Changed(state) => match self.note(&state).await {
+                    Ok(()) => return Ok(RecordingState::clone(&state)),
+                    Err(error) => self.later(state.test_event_id, error).await?,
+                },
                 Next::AskAnew(id) => {
                     let scope = self.watch.scope().clone();
                     match self.context.ask(WatchedRecording { scope, id }).await {
                         Ok(Some(state)) => return Ok(state),
                         Ok(None) => {}
-                        Err(ServiceError::Busy { .. }) => {
-                            self.watch.put_back(id);
-                            tokio::time::sleep(PAUSE).await;
-                        }
-                        Err(error) => return Err(error),
+                        Err(error) => self.later(id, error).await?,
                     }
                 }
                 Next::Ended(End::Absent) => return Err(ServiceError::NotFound("patient or care provider")),

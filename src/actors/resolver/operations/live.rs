@@ -1,8 +1,9 @@
 //! Live updates.
 
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError};
+use super::{Access, Caller, Effect, Operation, ResolverDeps, ServiceError};
 use crate::actors::watches::Scope;
-use crate::domain::ids::TestEventId;
+use crate::domain::audit::Entry;
+use crate::domain::ids::{PatientId, TestEventId};
 use crate::domain::score::RecordingState;
 
 /// Begins to watch recordings: whether the caller may, and whether there is whose they are.
@@ -13,6 +14,7 @@ pub struct BeginWatch {
 
 impl Operation for BeginWatch {
     const NAME: &'static str = "begin_watch";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient or care provider";
     type Answer = ();
 
@@ -39,11 +41,20 @@ pub struct WatchedRecording {
 
 impl Operation for WatchedRecording {
     const NAME: &'static str = "watched_recording";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient or care provider";
     type Answer = Option<RecordingState>;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(self.scope.access())
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.test_event(Some(self.id))
+    }
+
+    fn covered(answer: &Option<RecordingState>) -> Vec<PatientId> {
+        answer.iter().map(|state| state.patient_id.clone()).collect()
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Option<RecordingState>, ServiceError> {

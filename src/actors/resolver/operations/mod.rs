@@ -1,5 +1,6 @@
 //! The operations, a subject a file.
 
+mod audit;
 mod care_providers;
 mod live;
 mod patients;
@@ -7,6 +8,7 @@ mod recordings;
 mod test_events;
 mod test_types;
 
+pub use audit::{AccessesToPatient, AuditPage, AuditRecords};
 pub use care_providers::{CareProviderById, CreateCareProvider, LinkPatient, PatientsOfCareProvider};
 pub use live::{BeginWatch, WatchedRecording};
 pub use patients::{CreatePatient, PatientById, RecordConsent};
@@ -15,9 +17,10 @@ pub use test_events::{PutTestResult, TestEventById, TestEvents};
 pub use test_types::{AddTestType, AllTests};
 
 use super::ResolverDeps;
-use super::operation::Operation;
+use super::operation::{Effect, Operation};
 use crate::actors::ServiceError;
 use crate::domain::access::{Access, Caller};
+use crate::domain::audit::Entry;
 
 /// Refuses a text that is too long for its field.
 fn check_length(field: &str, text: Option<&str>, longest: usize) -> Result<(), ServiceError> {

@@ -4,15 +4,20 @@
 //! types of their parameters, and asks for the plan of each that is made without knowing the parameters.
 
 use super::*;
-use crate::storage::database::{accounts, changes, jobs, models, patients, recordings, sessions, steps, test_events};
+use crate::storage::database::{
+    accounts, audit, changes, jobs, models, patients, recordings, sessions, steps, test_events,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 12] = [
+const REGISTRY: [&[Sql]; 15] = [
     STATEMENTS,
     accounts::STATEMENTS,
+    audit::STATEMENTS,
+    audit::postgres::STATEMENTS,
+    audit::sqlite::STATEMENTS,
     changes::STATEMENTS,
     hints::STATEMENTS,
     jobs::STATEMENTS,
@@ -25,8 +30,10 @@ const REGISTRY: [&[Sql]; 12] = [
     test_events::STATEMENTS,
 ];
 /// Tables whose size has no bound.
-pub(super) const GROWING: [&str; 16] = [
+pub(super) const GROWING: [&str; 18] = [
     "accounts",
+    "audit_patients",
+    "audit_records",
     "axis_ranges",
     "care_providers",
     "features",
@@ -139,6 +146,9 @@ pub(super) const FILL: &str = "
     INSERT INTO sessions SELECT gen_random_uuid(), account_id, sha256(account_id::text::bytea), now(),
         now() + random() * interval '30 days', NULL FROM accounts;
     INSERT INTO used_refresh_tokens SELECT sha256(session_id::text::bytea), session_id FROM sessions;
+    INSERT INTO audit_records SELECT n, now() - n * interval '1 s', 'patient', n % 400, NULL, 'read', '[]', NULL, NULL, NULL,
+        NULL, 'allowed', NULL, '' FROM generate_series(1000000, 1012000) n;
+    INSERT INTO audit_patients SELECT 'fill-' || position % 4000, at, position FROM audit_records;
     INSERT INTO sign_in_attempts SELECT sha256(n::text::bytea), 1, now() - random() * interval '900 s'
         FROM generate_series(1, 4000) n;
     INSERT INTO test_events SELECT gen_random_uuid(), 'fill-' || 1 + n % 4000, 'sit-to-stand', NULL, NULL, NULL,

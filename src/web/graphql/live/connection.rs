@@ -10,6 +10,7 @@ use super::document;
 use crate::actors::ServiceError;
 use crate::actors::session_auth::{Admission, Admit};
 use crate::config::seconds;
+use crate::domain::audit::Origin;
 use crate::web::Services;
 use crate::web::caller::token_of;
 use crate::web::places::Place;
@@ -36,6 +37,7 @@ const GOODBYE: Duration = Duration::from_secs(2);
 pub(super) struct Connection {
     pub(super) services: web::Data<Services>,
     pub(super) schema: Arc<Schema>,
+    pub(super) origin: Origin,
     /// That of the request's header.
     pub(super) token: Option<String>,
     pub(super) session: Session,
@@ -123,9 +125,16 @@ impl Connection {
             Some(_) => None,
             None => self.token.clone(),
         };
-        let token = token.ok_or_else(|| Ending::close(4401, "Unauthorized"))?;
-        let admitted = self.services.session_auth.ask(Admit { token: token.clone() }).await;
-        let admission = admitted.map_err(ServiceError::from).flatten().map_err(|error| refusal(&error))?;
+        let Some(token) = token else {
+            self.services.audit.unknown("authenticate", &self.origin);
+            return Err(Ending::close(4401, "Unauthorized"));
+        };
+        let admit = Admit { token: token.clone(), origin: self.origin.clone() };
+        let admitted = self.services.session_auth.ask(admit).await.map_err(ServiceError::from).flatten();
+        if let Err(ServiceError::Unauthenticated) = &admitted {
+            self.services.audit.unknown("authenticate", &self.origin);
+        }
+        let admission = admitted.map_err(|error| refusal(&error))?;
         let place = self.services.live.places.take(admission.caller.account).map_err(|error| refusal(&error))?;
         Ok(Admitted { token, admission, _place: place })
     }
@@ -136,7 +145,7 @@ impl Connection {
         let context = Context {
             resolver: self.services.resolver.clone(),
             caller: admitted.admission.caller.clone(),
-            watching: Some(live.watching(&self.services.clock, &self.services.metrics)),
+            watching: Some(live.watching(&self.services)),
         };
         let config = ConnectionConfig::new(context)
             .with_max_in_flight_operations(live.limits.max_subscriptions)
@@ -250,7 +259,8 @@ async fn outlast(services: &Services, admitted: &Admitted) -> Ending {
         if left <= recheck {
             continue;
         }
-        match services.session_auth.ask(Admit { token: admitted.token.clone() }).await {
+        let origin = admitted.admission.caller.origin.clone();
+        match services.session_auth.ask(Admit { token: admitted.token.clone(), origin }).await {
             Ok(Ok(again)) if again.caller == admitted.admission.caller => until = again.until,
             Ok(Ok(_) | Err(ServiceError::Unauthenticated)) => return Ending::close(4403, "the session has ended"),
             // It is not known: asked again later, and not beyond the token's time.

@@ -5,12 +5,13 @@ mod document;
 
 use super::schema::Schema;
 use crate::actors::ServiceError;
+use crate::actors::auditor::Audit;
 use crate::actors::metrics::Metrics;
 use crate::actors::watches::Watches;
 use crate::config::LiveConfig;
 use crate::domain::clock::SharedClock;
 use crate::web::Services;
-use crate::web::caller::token;
+use crate::web::caller::{origin, token};
 use crate::web::places::Places;
 use crate::web::problem::Problem;
 use actix_web::http::{StatusCode, header};
@@ -55,12 +56,13 @@ impl LiveServices {
         self.closing.cancel();
     }
 
-    fn watching(&self, clock: &SharedClock, metrics: &Metrics) -> Watching {
+    fn watching(&self, services: &Services) -> Watching {
         Watching {
             watches: self.watches.clone(),
             subscriptions: Arc::new(Semaphore::new(self.limits.max_subscriptions)),
-            clock: clock.clone(),
-            metrics: metrics.clone(),
+            audit: services.audit.clone(),
+            clock: services.clock.clone(),
+            metrics: services.metrics.clone(),
         }
     }
 }
@@ -72,6 +74,8 @@ pub(super) struct Watching {
     pub(super) watches: Watches,
     /// A place for each.
     pub(super) subscriptions: Arc<Semaphore>,
+    /// Notes of whom they tell.
+    pub(super) audit: Audit,
     clock: SharedClock,
     metrics: Metrics,
 }
@@ -106,8 +110,14 @@ pub(super) async fn open(
     }
     let largest = live.limits.max_message_bytes;
     let frames = frames.max_frame_size(largest).aggregate_continuations().max_continuation_size(largest);
-    let connection =
-        Connection { services: services.clone(), schema: schema.into_inner(), token: token(&request), session, frames };
+    let connection = Connection {
+        services: services.clone(),
+        schema: schema.into_inner(),
+        origin: origin(&request, &services),
+        token: token(&request),
+        session,
+        frames,
+    };
     actix_web::rt::spawn(connection.run(permit));
     Ok(response)
 }
