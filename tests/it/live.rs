@@ -1,13 +1,11 @@
-//! Live updates: subscriptions over `graphql-transport-ws`, by graphql-ws, and the protocol's rules, by hand.
+//! Live updates: subscriptions over `graphql-transport-ws`, by graphql-ws; and the protocol's rules, by hand.
 
-use crate::harness::{Backends, CLINIC, Client, Program, Subscriber, document, eventually, fresh_id, recording};
-use futures_util::{SinkExt, StreamExt};
+mod protocol;
+mod slow_readers;
+
+use crate::harness::{Backends, CLINIC, Client, Program, Subscriber, eventually, fresh_id, recording};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 const PATIENT: &str = "patient-1";
 const FOR_CLINIC: &str = "subscription($c: String!) { recordingUpdatedForCareprovider(care_provider_id: $c) {
@@ -297,91 +295,6 @@ async fn what_is_no_single_subscription_is_refused_and_the_connection_stays() {
     live(&program, 2.0).await;
 }
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-async fn open(program: &Program, protocol: &str) -> Result<Socket, Error> {
-    let mut request = format!("{}/graphql", program.url().replacen("http", "ws", 1)).into_client_request().unwrap();
-    request.headers_mut().insert("sec-websocket-protocol", protocol.parse().unwrap());
-    Ok(tokio_tungstenite::connect_async(request).await?.0)
-}
-
-async fn say(socket: &mut Socket, message: &Value) {
-    socket.send(Message::text(message.to_string())).await.unwrap();
-}
-
-/// The code with which the server closes, past what it says before.
-async fn closed(socket: &mut Socket) -> u16 {
-    let code = async {
-        loop {
-            match socket.next().await.unwrap().unwrap() {
-                Message::Close(frame) => return frame.unwrap().code.into(),
-                _ => {}
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(20), code).await.expect("it is not closed")
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_rules_of_the_protocol_are_kept() {
-    let program = Program::start_with(&[("live.init_seconds", "1"), ("live.max_message_bytes", "20000")]);
-    let clinic = program.clinic_with(&[PATIENT]).await;
-    let init = json!({ "type": "connection_init", "payload": { "Authorization": clinic.token } });
-    let subscribe = json!({ "type": "subscribe", "id": "1", "payload":
-        { "query": "subscription { recordingUpdated(patient_id: \"patient-1\") { status } }" } });
-    let large = json!({ "type": "ping", "payload": { "x": "x".repeat(30_000) } });
-
-    let mut silent = open(&program, "graphql-transport-ws").await.unwrap();
-    assert_eq!(closed(&mut silent).await, 4408);
-    for (messages, code) in [
-        (vec![&subscribe], 4401),
-        (vec![&init, &init], 4429),
-        (vec![&init, &subscribe, &subscribe], 4409),
-        (vec![&init, &json!({ "type": "no such" })], 4400),
-        (vec![&large], 1009),
-        (vec![&init, &large], 1009),
-    ] {
-        let mut socket = open(&program, "graphql-transport-ws").await.unwrap();
-        for message in &messages {
-            say(&mut socket, message).await;
-        }
-        assert_eq!(closed(&mut socket).await, code, "{:.200}", json!(messages).to_string());
-    }
-    let mut socket = open(&program, "graphql-transport-ws").await.unwrap();
-    socket.send(Message::binary(vec![1])).await.unwrap();
-    assert_eq!(closed(&mut socket).await, 1003);
-    let mut socket = open(&program, "graphql-transport-ws").await.unwrap();
-    say(&mut socket, &json!({ "type": "ping" })).await;
-    assert_eq!(socket.next().await.unwrap().unwrap().to_text().unwrap(), "{\"type\":\"pong\"}");
-
-    let Err(Error::Http(refused)) = open(&program, "graphql-ws").await else { panic!("another protocol") };
-    assert_eq!(refused.status(), 400);
-    let plain = clinic.get("/graphql").await;
-    assert_eq!(
-        (plain.status, plain.code(), plain.headers["upgrade"].as_bytes()),
-        (426, "upgrade_required", &b"websocket"[..])
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_takes_every_connection() {
-    let limits = [("live.max_connections", "3"), ("live.max_connections_per_account", "2")];
-    let program = Program::start_with(&limits);
-    let clinic = program.clinic_with(&[PATIENT]).await;
-    let mut first = Subscriber::of(&clinic).connected().await;
-    let _second = Subscriber::of(&clinic).connected().await;
-    assert_eq!(Subscriber::of(&clinic).next().await["code"], 1013);
-    program.create_account("other@example.org", "care-provider", &["--care-provider-id", "clinic-2"]);
-    let other = Client::sign_in(program.url(), "other@example.org").await;
-    let _third = eventually("a place", || async { Some(Subscriber::of(&other).connected().await) }).await;
-    let Err(Error::Http(refused)) = open(&program, "graphql-transport-ws").await else { panic!("a fourth") };
-    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (503, &"1".parse().unwrap()));
-    // Who leaves makes room.
-    first.order(&json!({ "order": "pause" }));
-    drop(first);
-    eventually("room", || async { open(&program, "graphql-transport-ws").await.ok() }).await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn who_shows_no_sign_of_life_is_closed() {
     let program = Program::start_with(&[("live.ping_seconds", "1")]);
@@ -397,64 +310,4 @@ async fn who_shows_no_sign_of_life_is_closed() {
     let id = fresh_id();
     assert_eq!(clinic.upload(upload(PATIENT, id)).await.status, 202);
     lives.until_status(&id.to_string(), "awaiting_model").await;
-}
-
-/// A subscription whose messages are large, so that few fill what lies between it and a client that does not read.
-fn large_subscription() -> Value {
-    let fields: String = (0..1_900).map(|n| format!("a{n}:test_event_id ")).collect();
-    let query = format!("subscription{{recordingUpdated(patient_id:\"{PATIENT}\"){{{fields} status}}}}");
-    json!({ "type": "subscribe", "id": "1", "payload": { "query": query } })
-}
-
-/// Subscribes, and reads nothing while recordings change many times; the messages that it reads then.
-async fn read_late(program: &Program) -> Vec<Value> {
-    let clinic = program.clinic_with(&[PATIENT]).await;
-    for _ in 0..60 {
-        assert_eq!(clinic.upload(document(PATIENT, fresh_id()).to_string()).await.status, 202);
-    }
-    let converted = "SELECT count(*) FROM recordings WHERE status = 'awaiting_model'";
-    eventually("converted", || async { (program.count(converted).await == 60).then_some(()) }).await;
-    let mut socket = open(program, "graphql-transport-ws").await.unwrap();
-    say(&mut socket, &json!({ "type": "connection_init", "payload": { "Authorization": clinic.token } })).await;
-    say(&mut socket, &large_subscription()).await;
-    live(program, 1.0).await;
-    for _ in 0..10 {
-        program.change("UPDATE recordings SET updated_at = updated_at + 1").await;
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    }
-    program.change("UPDATE recordings SET updated_at = updated_at + 1, status = 'failed'").await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let mut messages = Vec::new();
-    while let Ok(Some(message)) = tokio::time::timeout(3 * QUIET, socket.next()).await {
-        if let Message::Text(text) = message.unwrap() {
-            messages.push(serde_json::from_str::<Value>(&text).unwrap());
-        }
-    }
-    messages
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_reads_slowly_misses_steps_in_between_and_never_the_last() {
-    let program = Program::start_with(&[("live.look_ms", "100")]);
-    let messages = read_late(&program).await;
-    let mut last = std::collections::HashMap::new();
-    for message in messages.iter().filter(|message| message["type"] == "next") {
-        let state = &message["payload"]["data"]["recordingUpdated"];
-        last.insert(state["a0"].to_string(), state["status"].clone());
-    }
-    println!("{} messages of {} changes", messages.len(), 11 * 60);
-    assert_eq!(last.len(), 60);
-    assert!(last.values().all(|status| status == "failed"), "{last:?}");
-    assert!(messages.len() < 400, "{}", messages.len());
-    assert!(program.metric("stance_live_changes_total{outcome=\"asked_anew\"}").await > 0.0);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_reads_far_too_slowly_is_told_to_begin_again() {
-    let program = Program::start_with(&[("live.look_ms", "100"), ("live.max_waiting", "10")]);
-    let messages = read_late(&program).await;
-    let [.., error, complete] = messages.as_slice() else { panic!("{}", messages.len()) };
-    assert_eq!(error["payload"]["errors"][0]["extensions"]["code"], "fell_behind");
-    assert_eq!(complete["type"], "complete");
-    live(&program, 0.0).await;
 }

@@ -97,14 +97,12 @@ impl Watched {
 
     /// Has it asked again a little later, where the server is busy; the error where that is no use.
     async fn later(&mut self, id: TestEventId, error: ServiceError) -> Result<(), ServiceError> {
-        match error {
-            ServiceError::Busy { .. } => {
-                self.watch.put_back(id);
-                tokio::time::sleep(PAUSE).await;
-                Ok(())
-            }
-            error => Err(error),
+        if !matches!(error, ServiceError::Busy { .. }) {
+            return Err(error);
         }
+        self.watch.put_back(id);
+        tokio::time::sleep(PAUSE).await;
+        Ok(())
     }
 
     /// Waits for the next change; the error that ends it.

@@ -75,7 +75,7 @@ impl Subscriber {
 
     /// The next thing that happens.
     pub(crate) async fn next(&mut self) -> Value {
-        tokio::time::timeout(SOON, self.events.recv()).await.expect("nothing happened").expect("it ended")
+        tokio::time::timeout(SOON, self.events.recv()).await.unwrap().unwrap()
     }
 
     /// The next thing that happens within a time, if anything does.
