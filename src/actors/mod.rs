@@ -8,6 +8,7 @@ pub mod bucket_watch;
 pub mod compute;
 pub mod converter;
 pub mod dispatcher;
+pub mod eraser;
 mod error;
 pub mod handover;
 pub mod ingest;

@@ -8,6 +8,7 @@ use super::bucket_watch::{BucketWatch, BucketWatchDeps};
 use super::compute::Compute;
 use super::converter::{Converter, ConverterDeps};
 use super::dispatcher::{Dispatcher, DispatcherDeps};
+use super::eraser::{Eraser, EraserDeps};
 use super::handover::Handover;
 use super::ingest::{Ingest, IngestDeps};
 use super::metrics::Metrics;
@@ -106,6 +107,7 @@ impl Topology {
         let draining = Arc::new(AtomicBool::new(false));
         let (audit, audit_supervisor) = start_auditor(config, ground, &policy);
 
+        let rule = TrainingRule { minimum: config.training.minimum, every: config.training.every };
         let process: Arc<str> = entropy.uuid().to_string().into();
         let wire_deps = WireDeps {
             database: database.clone(),
@@ -144,6 +146,7 @@ impl Topology {
             compute: compute.clone(),
             ledger: ledger.clone(),
             updates: updates.clone(),
+            rule,
         };
         let trainers = Trainers::new(
             trainer_deps,
@@ -162,10 +165,19 @@ impl Topology {
             handover: handover.clone(),
             ledger: ledger.clone(),
             updates: updates.clone(),
-            rule: TrainingRule { minimum: config.training.minimum, every: config.training.every },
+            rule,
         };
         let (converter, converter_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Converter::new(converter_deps.clone()));
+
+        let eraser_deps = EraserDeps {
+            database: database.clone(),
+            objects: objects.clone(),
+            clock: clock.clone(),
+            updates: updates.clone(),
+        };
+        let (eraser, eraser_supervisor) =
+            Supervisor::start(&policy, &metrics, &entropy, move || Eraser::new(eraser_deps.clone()));
 
         let dispatcher_deps = DispatcherDeps {
             database: database.clone(),
@@ -174,6 +186,7 @@ impl Topology {
             converter,
             trainers: trainers.clone(),
             scorers: scorer_pool,
+            eraser,
             owner: process,
             tick: Duration::from_millis(config.queue.tick_ms),
             draining: draining.clone(),
@@ -183,7 +196,7 @@ impl Topology {
 
         let ingest_deps = IngestDeps {
             database: database.clone(),
-            objects,
+            objects: objects.clone(),
             clock: clock.clone(),
             audit: audit.clone(),
             compute,
@@ -197,13 +210,17 @@ impl Topology {
         let (ingest, ingest_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Ingest::new(ingest_deps.clone()));
 
-        let resolver_deps = ResolverDeps::new(
-            database.clone(),
-            clock.clone(),
-            audit.clone(),
-            config.graphql.at_once,
-            seconds(config.graphql.deadline_seconds),
-        );
+        let resolver_deps = ResolverDeps {
+            database: database.clone(),
+            objects,
+            clock: clock.clone(),
+            audit: audit.clone(),
+            ledger: ledger.clone(),
+            updates: updates.clone(),
+            rule,
+            at_once: Arc::new(Semaphore::new(config.graphql.at_once)),
+            deadline: seconds(config.graphql.deadline_seconds),
+        };
         let (resolver, resolver_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Resolver::new(resolver_deps.clone()));
 
@@ -230,7 +247,7 @@ impl Topology {
             Supervisor::start(&policy, &metrics, &entropy, move || SessionAuth::new(auth_deps.clone()));
 
         let mut supervisors = vec![announcer_supervisor, ingest_supervisor, resolver_supervisor, auth_supervisor];
-        supervisors.extend([dispatcher_supervisor, converter_supervisor]);
+        supervisors.extend([dispatcher_supervisor, converter_supervisor, eraser_supervisor]);
         supervisors.extend(scorer_supervisors);
         supervisors.extend(wire_supervisor);
         #[cfg(feature = "aws")]
@@ -344,8 +361,8 @@ fn work_policy(config: &Config) -> WorkPolicy {
     let queue = &config.queue;
     let deadline = seconds(queue.deadline_seconds);
     WorkPolicy {
-        at_once: [queue.converts_at_once, config.training.at_once, queue.scores_at_once],
-        deadline: [deadline, seconds(queue.training_deadline_seconds), deadline],
+        at_once: [queue.converts_at_once, config.training.at_once, queue.scores_at_once, queue.deletions_at_once],
+        deadline: [deadline, seconds(queue.training_deadline_seconds), deadline, deadline],
         lease: seconds(queue.lease_seconds),
         max_attempts: queue.max_attempts,
         backoff_first: Duration::from_millis(queue.backoff_first_ms),

@@ -43,7 +43,7 @@ const EVENT: &str = "7a96f43b-53d5-45e6-9bd4-5318036dae55";
 
 /// Each operation with all of its arguments, as it is asked for of `own`, `clinic-1` and [`EVENT`]; `FRESH` is an id that
 /// nothing has yet. Every field of its answer is selected.
-const OPERATIONS: [(&str, Row); 16] = [
+const OPERATIONS: [(&str, Row); 26] = [
     ("getPatientById(patient_id: \"own\")", OF_THE_PATIENT),
     ("getTestEventById(test_event_id: \"EVENT\", patient_id: \"own\")", OF_THE_PATIENT),
     (
@@ -75,6 +75,29 @@ const OPERATIONS: [(&str, Row); 16] = [
     ("recordingUpdated(patient_id: \"own\")", OF_THE_PATIENT),
     ("recordingUpdatedForCareprovider(care_provider_id: \"clinic-1\")", OF_THE_CLINIC),
     ("addTestType(test_type: \"walk\", instructions: \"Walk.\", duration_in_seconds: 30)", OF_ADMINS),
+    ("getAllPatients", OF_EVERY_CLINIC),
+    ("getPatientAssignedTests(patient_id: \"own\")", OF_THE_PATIENT),
+    ("assignTestToPatient(patient_id: \"own\", test_type: \"sit-to-stand\")", OF_THE_PATIENT),
+    ("removeTestFromPatient(patient_id: \"own\", test_type: \"sit-to-stand\")", OF_THE_PATIENT),
+    (
+        "getScoreStatsOverTime(patient_id: \"own\", from_time: \"2020-01-01 00:00:00\", to_time: \"2030-01-01 00:00:00\",
+         stat: avg, movement: \"sit-to-stand\")",
+        OF_THE_PATIENT,
+    ),
+    ("getMeasurementRange(patient_id: \"own\", measurement: ay)", OF_THE_PATIENT),
+    (
+        "getMeasurementData(test_event_id: \"EVENT\", test_type: \"sit-to-stand\", measurement: ay, patient_id: \"own\",
+         year: 2026, month: 1, day: 31)",
+        OF_THE_PATIENT,
+    ),
+    // Nobody scores themselves.
+    ("putBalanceScore(test_event_id: \"EVENT\", balance_score: 60)", [Forbidden, Absent, Done, Absent, Done, SignIn]),
+    (
+        "deleteTestEventFromS3(test_event_id: \"EVENT\", patient_id: \"own\", year: 2026, month: 1, day: 31,
+         test_type: \"sit-to-stand\")",
+        OF_THE_PATIENT,
+    ),
+    ("deleteTestEventFromDB(test_event_id: \"EVENT\", patient_id: \"own\")", OF_THE_PATIENT),
 ];
 
 /// Every route of the program, and whom it names.

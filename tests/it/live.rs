@@ -83,6 +83,21 @@ async fn it_reaches_who_watches_at_another_process_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_score_that_is_set_by_hand_is_told() {
+    let program = Program::start_with(&[("live.look_ms", "600000")]);
+    let clinic = program.clinic_with(&[PATIENT]).await;
+    let id = fresh_id();
+    clinic.upload_and_wait(upload(PATIENT, id)).await;
+    let mut subscriber = Subscriber::of(&clinic).connected().await;
+    subscriber.watch(PATIENT);
+    live(&program, 1.0).await;
+    let score = "mutation($id: String!) { putBalanceScore(test_event_id: $id, balance_score: 61) { balance_score } }";
+    clinic.data(score, json!({ "id": id })).await;
+    let told = subscriber.until_status(&id.to_string(), "awaiting_model").await;
+    assert_eq!(told["balance_score"], 61);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_whose_hint_was_lost_is_found() {
     let backends = Backends::postgres_and_folder();
     let mut there = Program::stopped_on(&backends, &[("live.look_ms", "300")]);

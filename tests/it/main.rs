@@ -9,6 +9,8 @@ mod audit;
 mod backfill;
 mod bodies;
 mod command_line;
+mod contract;
+mod deletion;
 mod events;
 mod faults;
 mod full_disk;

@@ -6,18 +6,23 @@ mod operations;
 
 pub use operation::{Ask, Effect, Operation};
 pub use operations::{
-    AccessesToPatient, AddTestType, AllTests, AuditPage, AuditRecords, BeginWatch, CareProviderById,
-    CreateCareProvider, CreatePatient, LinkPatient, PatientById, PatientsOfCareProvider, PutTestResult, RecordConsent,
-    RecordingStatus, TestEventById, TestEvents, WatchedRecording,
+    AccessesToPatient, AddTestType, AllTests, AssignTest, AssignedTests, Assignment, AuditPage, AuditRecords,
+    BeginWatch, CareProviderById, CreateCareProvider, CreatePatient, DeleteTestEvent, Erased, LinkPatient, PatientById,
+    PatientDirectory, PatientsOfCareProvider, PutBalanceScore, PutTestResult, RangesOverTime, RecordConsent,
+    RecordingStatus, SamplesOfAxis, ScoresOverTime, TestEventById, TestEvents, ToldSamples, UnassignTest,
+    WatchedRecording,
 };
 
 use super::ServiceError;
 use super::auditor::Audit;
 use super::authorization::authorize;
+use super::updates::Updates;
+use super::work::Ledger;
 use crate::domain::access::Caller;
 use crate::domain::audit::Entry;
 use crate::domain::clock::SharedClock;
-use crate::storage::database::Database;
+use crate::storage::database::{Database, TrainingRule};
+use crate::storage::objects::Objects;
 use crate::supervised;
 use actix::prelude::*;
 use std::sync::Arc;
@@ -27,19 +32,24 @@ use tokio::sync::Semaphore;
 /// What operations work with.
 #[derive(Debug, Clone)]
 pub struct ResolverDeps {
-    database: Database,
-    clock: SharedClock,
-    audit: Audit,
-    at_once: Arc<Semaphore>,
-    deadline: Duration,
-}
-
-impl ResolverDeps {
-    /// At most `at_once` operations, each within `deadline`.
-    #[must_use]
-    pub fn new(database: Database, clock: SharedClock, audit: Audit, at_once: usize, deadline: Duration) -> Self {
-        Self { database, clock, audit, at_once: Arc::new(Semaphore::new(at_once)), deadline }
-    }
+    /// Rows.
+    pub database: Database,
+    /// Objects.
+    pub objects: Objects,
+    /// Time.
+    pub clock: SharedClock,
+    /// The audit record.
+    pub audit: Audit,
+    /// Woken when a job is queued; knows how long jobs may take.
+    pub ledger: Ledger,
+    /// Tells who waits.
+    pub updates: Updates,
+    /// From how many recordings on a model is trained.
+    pub rule: TrainingRule,
+    /// Operations under way at once; further ones are told to come back.
+    pub at_once: Arc<Semaphore>,
+    /// How long an operation may take.
+    pub deadline: Duration,
 }
 
 /// The actor.
@@ -105,4 +115,4 @@ async fn perform<O: Operation>(deps: &ResolverDeps, caller: &Caller, operation: 
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

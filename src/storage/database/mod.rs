@@ -8,11 +8,14 @@
 //! COMMITTED). What must not happen twice rests on a unique key, a row lock or a fence, never on what was read before.
 
 mod accounts;
+mod assigned_tests;
 mod audit;
 mod changes;
+mod deletions;
 mod error;
 mod hints;
 mod jobs;
+mod measurements;
 mod models;
 mod open;
 mod patients;
@@ -24,10 +27,12 @@ mod test_events;
 
 pub use accounts::{Account, NewAccount};
 pub use audit::{AuditBounds, AuditFilter, AuditPlace};
+pub use deletions::{Deleted, DeletionRequest, Grace, PendingDeletion};
 pub use error::{DatabaseError, Result};
 pub use hints::{Hint, Listener, MOST as MOST_HINTS};
 pub use jobs::{DeadJob, Fence, Job, JobKind, Outcome, QueueDepth};
-pub use models::{ModelRow, NewModel, TrainingRecording};
+pub use measurements::{DayRange, ScoreStats, Window};
+pub use models::{ModelRow, NewModel, TrainingRecording, TrainingRecordings};
 pub use open::{Migrated, PostgresOptions};
 pub use patients::{CareProvider, Patient, PatientLink};
 pub use recordings::{AxisRange, RecordingRow};

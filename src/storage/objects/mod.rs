@@ -112,6 +112,18 @@ impl Objects {
         }
     }
 
+    /// The last `bytes` of an object, or all of it where it is shorter; and its length. No digest, as of a range.
+    ///
+    /// # Errors
+    /// [`ObjectError::NotFound`]; [`ObjectError::TooLarge`].
+    pub async fn get_tail(&self, key: &ObjectKey, bytes: u64) -> Result<(Bytes, u64), ObjectError> {
+        match self {
+            Self::Folder(folder) => folder.get_tail(key, bytes).await,
+            #[cfg(feature = "aws")]
+            Self::Bucket(bucket) => bucket.at_home(bucket.get_tail(key, bytes)).await,
+        }
+    }
+
     /// Removes an object; one that is not there is removed already.
     ///
     /// # Errors

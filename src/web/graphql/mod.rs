@@ -2,6 +2,7 @@
 
 mod argument;
 mod audit;
+mod column;
 mod context;
 mod limits;
 mod live;
