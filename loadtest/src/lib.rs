@@ -9,5 +9,6 @@ pub mod demo;
 pub mod generate;
 pub mod generator;
 pub mod lake;
+pub mod live;
 pub mod measure;
 pub mod program;

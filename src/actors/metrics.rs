@@ -50,6 +50,16 @@ struct BucketEventLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LiveMessageLabels {
+    direction: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct LiveChangeLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct AuditLabels {
     outcome: &'static str,
 }
@@ -79,6 +89,11 @@ struct Inner {
     model_cache: Family<CacheLabels, Gauge>,
     database_statements: Counter,
     bucket_events: Family<BucketEventLabels, Counter>,
+    live_connections: Gauge,
+    live_subscriptions: Gauge,
+    live_messages: Family<LiveMessageLabels, Counter>,
+    live_changes: Family<LiveChangeLabels, Counter>,
+    live_lag: Histogram,
     audit_records: Family<AuditLabels, Counter>,
 }
 
@@ -107,6 +122,11 @@ impl Metrics {
             bucket_events: Family::default(),
             audit_records: Family::default(),
             database_statements: Counter::default(),
+            live_connections: Gauge::default(),
+            live_subscriptions: Gauge::default(),
+            live_messages: Family::default(),
+            live_changes: Family::default(),
+            live_lag: Histogram::new(SECONDS),
         };
         let r = &mut inner.registry;
         r.register("http_request_duration_seconds", "HTTP requests by route pattern and status", inner.http.clone());
@@ -128,8 +148,42 @@ impl Metrics {
             inner.database_statements.clone(),
         );
         r.register("bucket_events", "What the bucket told of, by what became of it", inner.bucket_events.clone());
+        r.register("live_connections", "Open WebSockets of live updates", inner.live_connections.clone());
+        r.register("live_subscriptions", "Live subscriptions", inner.live_subscriptions.clone());
+        r.register("live_messages", "Messages over WebSockets, by direction", inner.live_messages.clone());
+        r.register(
+            "live_changes",
+            "What subscriptions took: fresh, asked_anew (it waited long), absent (no longer to be seen), fell_behind",
+            inner.live_changes.clone(),
+        );
+        r.register("live_lag_seconds", "From a recording's change to its message", inner.live_lag.clone());
         r.register("audit_records", "Rows of the audit record, written or not", inner.audit_records.clone());
         Self(Arc::new(inner))
+    }
+
+    /// A WebSocket was opened (`1`) or closed (`-1`).
+    pub fn live_connections(&self, change: i64) {
+        self.0.live_connections.inc_by(change);
+    }
+
+    /// A live subscription began (`1`) or ended (`-1`).
+    pub fn live_subscriptions(&self, change: i64) {
+        self.0.live_subscriptions.inc_by(change);
+    }
+
+    /// A message came (`in`) or went (`out`) over a WebSocket.
+    pub fn live_message(&self, direction: &'static str) {
+        self.0.live_messages.get_or_create(&LiveMessageLabels { direction }).inc();
+    }
+
+    /// A subscription took a change.
+    pub fn live_change(&self, outcome: &'static str) {
+        self.0.live_changes.get_or_create(&LiveChangeLabels { outcome }).inc();
+    }
+
+    /// So long after the recording changed its subscriber is told.
+    pub fn live_lag(&self, lag: Duration) {
+        self.0.live_lag.observe(lag.as_secs_f64());
     }
 
     /// The bucket told of something.

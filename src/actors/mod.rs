@@ -1,5 +1,6 @@
 //! Supervised actors, one concern a file. What must survive is a row or an object; what an actor holds is a cache.
 
+pub mod announcer;
 pub mod auditor;
 mod authorization;
 #[cfg(feature = "aws")]
@@ -24,6 +25,7 @@ pub mod supervision;
 pub mod topology;
 pub mod trainer;
 pub mod updates;
+pub mod watches;
 pub mod wire;
 pub mod work;
 

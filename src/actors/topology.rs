@@ -1,6 +1,7 @@
 //! The topology: builds every actor, wires them, and stops them in the order in which work flows. The one place that
 //! knows all of them.
 
+use super::announcer::{Announcer, AnnouncerDeps};
 use super::auditor::{Audit, AuditPolicy, Auditor, AuditorDeps};
 #[cfg(feature = "aws")]
 use super::bucket_watch::{BucketWatch, BucketWatchDeps};
@@ -22,6 +23,7 @@ use super::session_auth::{SessionAuth, SessionAuthConfig, SessionAuthDeps};
 use super::supervision::{Alive, Handle, SupervisionPolicy, Supervisor};
 use super::trainer::{TrainerDeps, Trainers};
 use super::updates::Updates;
+use super::watches::Watches;
 use super::wire::{Wire, WireDeps};
 use super::work::{Ledger, WorkPolicy};
 use crate::config::{Config, seconds};
@@ -78,6 +80,8 @@ pub struct Topology {
     pub lake: Option<Handle<Lake>>,
     /// Tells who waits for a recording.
     pub updates: Updates,
+    /// Who watches recordings.
+    pub watches: Watches,
     /// Notes what is read and written.
     pub audit: Audit,
     ledger: Ledger,
@@ -250,6 +254,18 @@ impl Topology {
         let (resolver, resolver_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Resolver::new(resolver_deps.clone()));
 
+        let watches = Watches::new(config.live.max_waiting, metrics.clone());
+        let announcer_deps = AnnouncerDeps {
+            database: database.clone(),
+            clock: clock.clone(),
+            updates: updates.clone(),
+            watches: watches.clone(),
+            look_every: Duration::from_millis(config.live.look_ms),
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let (_, announcer_supervisor) =
+            Supervisor::start(&policy, &metrics, &entropy, move || Announcer::new(announcer_deps.clone()));
+
         let auth_deps = SessionAuthDeps {
             database,
             clock,
@@ -260,7 +276,7 @@ impl Topology {
         let (session_auth, auth_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || SessionAuth::new(auth_deps.clone()));
 
-        let mut supervisors = vec![ingest_supervisor, resolver_supervisor, auth_supervisor];
+        let mut supervisors = vec![announcer_supervisor, ingest_supervisor, resolver_supervisor, auth_supervisor];
         supervisors.extend([dispatcher_supervisor, converter_supervisor, eraser_supervisor]);
         supervisors.extend(scorer_supervisors);
         supervisors.extend(wire_supervisor);
@@ -279,6 +295,7 @@ impl Topology {
             #[cfg(feature = "lake")]
             lake,
             updates,
+            watches,
             audit,
             ledger,
             draining,

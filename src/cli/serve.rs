@@ -59,6 +59,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
 
     wait_for_signal().await?;
     tracing::info!("stopping: requests and work under way are finished first");
+    services.live.close();
     handle.stop(true).await;
     serving.await??;
     let left = topology.stop(seconds(config.http.drain_seconds)).await;

@@ -8,8 +8,8 @@ mod sections;
 pub(crate) use sections::seconds;
 pub use sections::{
     AthenaConfig, AuditConfig, AuthConfig, ComputeConfig, Config, DatabaseConfig, GraphqlConfig, HttpConfig,
-    IngestConfig, LakeConfig, LakeEngine, LogConfig, LogFormat, ObjectsConfig, ObjectsEncryption, QueueConfig,
-    ScoringBackend, ScoringConfig, SupervisionConfig, TrainingConfig, UploadsConfig,
+    IngestConfig, LakeConfig, LakeEngine, LiveConfig, LogConfig, LogFormat, ObjectsConfig, ObjectsEncryption,
+    QueueConfig, ScoringBackend, ScoringConfig, SupervisionConfig, TrainingConfig, UploadsConfig,
 };
 
 use figment::Figment;

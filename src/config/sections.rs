@@ -40,6 +40,8 @@ pub struct Config {
     pub supervision: SupervisionConfig,
     /// GraphQL.
     pub graphql: GraphqlConfig,
+    /// Live updates over WebSockets.
+    pub live: LiveConfig,
     /// Log lines.
     pub log: LogConfig,
 }
@@ -79,6 +81,7 @@ impl Default for Config {
             compute: ComputeConfig::default(),
             supervision: SupervisionConfig::default(),
             graphql: GraphqlConfig::default(),
+            live: LiveConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -106,6 +109,8 @@ section!(
         drain_seconds: u64 = 20,
         /// Whether there is a GraphQL query page at `/graphiql`.
         query_page: bool = true,
+        /// Whether the HTTP surface is described at `/openapi.json`.
+        openapi: bool = true,
     }
 );
 
@@ -402,6 +407,32 @@ section!(
         at_once: usize = 256,
         /// Seconds that an operation may take.
         deadline_seconds: u64 = 10,
+    }
+);
+
+section!(
+    /// Live updates over WebSockets.
+    LiveConfig {
+        /// Connections at once; further ones are told to come back.
+        max_connections: usize = 5_000,
+        /// Connections of one account at once.
+        max_connections_per_account: usize = 64,
+        /// Subscriptions of one connection at once.
+        max_subscriptions: usize = 32,
+        /// Bytes of the largest message of a client.
+        max_message_bytes: usize = 128 << 10,
+        /// Recordings whose change waits for one subscription; beyond that it ends with the code `fell_behind`.
+        max_waiting: usize = 256,
+        /// Seconds that a client may take to say who it is.
+        init_seconds: u64 = 10,
+        /// Seconds between pings; who is silent for two of them is gone.
+        ping_seconds: u64 = 20,
+        /// Seconds that a message may take to be taken off by its client.
+        stalled_seconds: u64 = 30,
+        /// Seconds between looks whether a connection's session still holds.
+        recheck_seconds: u64 = 30,
+        /// Milliseconds between looks for changes whose hints were lost.
+        look_ms: u64 = 5_000,
     }
 );
 

@@ -4,6 +4,8 @@ mod body;
 pub mod caller;
 pub mod graphql;
 pub mod health;
+pub mod openapi;
+mod places;
 pub mod problem;
 pub mod query;
 pub mod request_log;
@@ -26,10 +28,11 @@ use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::storage::database::Database;
 use crate::storage::objects::Objects;
+use graphql::LiveServices;
 use ipnet::IpNet;
+use places::Places;
 use std::sync::Arc;
 use std::time::Duration;
-use uploads::Places;
 
 /// What handlers ask.
 #[derive(Debug, Clone)]
@@ -67,6 +70,10 @@ pub struct Services {
     pub actors: Vec<Alive>,
     /// Whether there is a query page.
     pub query_page: bool,
+    /// Whether the HTTP surface is described.
+    pub openapi: bool,
+    /// For live updates.
+    pub live: LiveServices,
 }
 
 /// Limits of uploads.
@@ -102,10 +109,16 @@ impl Services {
                 idle_timeout: seconds(config.uploads.idle_timeout_seconds),
                 longest: seconds(config.uploads.longest_seconds),
             },
-            places: Places::new(config.uploads.max_open, config.uploads.max_open_per_account, ground.metrics.clone()),
+            places: Places::for_uploads(
+                config.uploads.max_open,
+                config.uploads.max_open_per_account,
+                ground.metrics.clone(),
+            ),
             trusted_proxies: config.http.trusted_proxies.clone().into(),
             actors: topology.alive(),
             query_page: config.http.query_page,
+            openapi: config.http.openapi,
+            live: LiveServices::new(&config.live, topology.watches.clone(), &ground.metrics),
         }
     }
 }

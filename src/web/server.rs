@@ -1,6 +1,6 @@
 //! The HTTP server: routes, bounds, and an orderly end.
 
-use super::{Services, graphql, health, problem, query, request_log, sessions, uploads};
+use super::{Services, graphql, health, openapi, problem, query, request_log, sessions, uploads};
 use crate::config::{HttpConfig, seconds};
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
@@ -23,6 +23,7 @@ pub fn serve(config: &HttpConfig, services: &Services) -> std::io::Result<(Socke
             .configure(uploads::configure)
             .configure(graphql::configure)
             .configure(query::configure)
+            .configure(openapi::configure)
             .default_service(web::to(problem::no_such_route))
     })
     .workers(config.workers)

@@ -3,8 +3,11 @@
 #[expect(clippy::unwrap_used, reason = "for tests, where a panic is the failure")]
 mod bucket;
 pub mod faults;
+mod install;
+pub mod node;
 #[expect(clippy::unwrap_used, clippy::panic, reason = "for tests, where a panic is the failure")]
 mod postgres;
+pub mod python;
 pub mod s3;
 pub mod shared;
 

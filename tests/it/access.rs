@@ -4,8 +4,12 @@
 //! To add an operation is a line in [`OPERATIONS`], a route one in [`ROUTES`].
 
 use crate::harness::{Answer, Client, Program, document, fresh_id};
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 /// What an operation is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +43,7 @@ const EVENT: &str = "7a96f43b-53d5-45e6-9bd4-5318036dae55";
 
 /// Each operation with all of its arguments, as it is asked for of `own`, `clinic-1` and [`EVENT`]; `FRESH` is an id that
 /// nothing has yet. Every field of its answer is selected.
-const OPERATIONS: [(&str, Row); 24] = [
+const OPERATIONS: [(&str, Row); 26] = [
     ("getPatientById(patient_id: \"own\")", OF_THE_PATIENT),
     ("getTestEventById(test_event_id: \"EVENT\", patient_id: \"own\")", OF_THE_PATIENT),
     (
@@ -68,6 +72,8 @@ const OPERATIONS: [(&str, Row); 24] = [
         OF_EVERY_CLINIC,
     ),
     ("createCareProvider(care_provider_id: \"FRESH\", email: \"c@example.org\")", OF_ADMINS),
+    ("recordingUpdated(patient_id: \"own\")", OF_THE_PATIENT),
+    ("recordingUpdatedForCareprovider(care_provider_id: \"clinic-1\")", OF_THE_CLINIC),
     ("addTestType(test_type: \"walk\", instructions: \"Walk.\", duration_in_seconds: 30)", OF_ADMINS),
     ("getAllPatients", OF_EVERY_CLINIC),
     ("getPatientAssignedTests(patient_id: \"own\")", OF_THE_PATIENT),
@@ -95,7 +101,7 @@ const OPERATIONS: [(&str, Row); 24] = [
 ];
 
 /// Every route of the program, and whom it names.
-const ROUTES: [(&str, Names); 12] = [
+const ROUTES: [(&str, Names); 13] = [
     ("/v1/recordings", Names::Tested),
     ("/v1/recordings/{test_id}", Names::Tested),
     ("/graphql", Names::InOperations),
@@ -108,6 +114,7 @@ const ROUTES: [(&str, Names); 12] = [
     ("/healthz", Names::Nobody),
     ("/readyz", Names::Nobody),
     ("/metrics", Names::Nobody),
+    ("/openapi.json", Names::Nobody),
 ];
 
 /// Whom a route names.
@@ -213,8 +220,12 @@ struct World {
 impl World {
     async fn new() -> Self {
         // Nothing else writes to the record or asks the database, as far as that can be.
-        let quiet =
-            [("queue.tick_ms", "60000"), ("queue.lease_seconds", "600"), ("audit.unknown_every_seconds", "3600")];
+        let quiet = [
+            ("queue.tick_ms", "60000"),
+            ("queue.lease_seconds", "600"),
+            ("audit.unknown_every_seconds", "3600"),
+            ("live.look_ms", "3600000"),
+        ];
         let program = Program::start_with(&quiet);
         let clinic = program.clinic_with(&["own"]).await;
         program.create_account("own@example.org", "patient", &["--patient-id", "own"]);
@@ -244,9 +255,12 @@ impl World {
     async fn ask(&self, who: usize, document: &str) -> Asked {
         let document = document.replace("FRESH", &fresh_id().to_string());
         let request_id = fresh_id().to_string();
-        let request = self.callers[who].request(reqwest::Method::POST, "/graphql");
-        let request = request.header("x-request-id", &request_id).json(&json!({ "query": document }));
-        let answer = Answer::of(request).await;
+        let answer = if document.starts_with("subscription") {
+            self.watch(who, &document, &request_id).await
+        } else {
+            let request = self.callers[who].request(reqwest::Method::POST, "/graphql");
+            Answer::of(request.header("x-request-id", &request_id).json(&json!({ "query": document }))).await
+        };
         let verdict = match (answer.status, answer.body["errors"][0]["extensions"]["code"].as_str()) {
             (401, _) => SignIn,
             (200, None) if answer.body["errors"].is_null() => Done,
@@ -255,6 +269,43 @@ impl World {
             _ => panic!("{document}: {answer:?}"),
         };
         Asked { verdict, answer, request_id }
+    }
+
+    /// Subscribes as one of the callers; the first thing that is told, or 401 for who is not let in.
+    async fn watch(&self, who: usize, document: &str, request_id: &str) -> Answer {
+        let caller = &self.callers[who];
+        let mut request = format!("{}/graphql", caller.url.replacen("http", "ws", 1)).into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
+        request.headers_mut().insert("x-request-id", request_id.parse().unwrap());
+        let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+        let payload = if caller.token.is_empty() { json!({}) } else { json!({ "Authorization": caller.token }) };
+        let subscribe = json!({ "type": "subscribe", "id": "1", "payload": { "query": document } });
+        for message in [json!({ "type": "connection_init", "payload": payload }), subscribe] {
+            drop(socket.send(Message::text(message.to_string())).await);
+        }
+        let (headers, mut patience) = (reqwest::header::HeaderMap::new(), 20);
+        loop {
+            match tokio::time::timeout(Duration::from_millis(300), socket.next()).await {
+                Ok(Some(Ok(Message::Text(text)))) => {
+                    let mut message: Value = serde_json::from_str(&text).unwrap();
+                    match message["type"].as_str().unwrap() {
+                        "connection_ack" => {}
+                        "next" => return Answer { status: 200, headers, body: message["payload"].take() },
+                        _ => panic!("{message}"),
+                    }
+                }
+                Ok(Some(Ok(Message::Close(Some(frame))))) if u16::from(frame.code) == 4401 => {
+                    return Answer { status: 401, headers, body: Value::Null };
+                }
+                Ok(other) => assert!(matches!(other, Some(Ok(Message::Ping(_)))), "{other:?}"),
+                // It has begun, and waits for something to happen.
+                Err(_) => {
+                    patience -= 1;
+                    assert!(patience > 0, "{document} as caller {who} hears nothing");
+                    self.callers[CLINIC].upload(crate::harness::document("own", fresh_id()).to_string()).await;
+                }
+            }
+        }
     }
 
     /// What the audit record says of a request.

@@ -7,9 +7,10 @@ mod operations;
 pub use operation::{Ask, Effect, Operation};
 pub use operations::{
     AccessesToPatient, AddTestType, AllTests, AssignTest, AssignedTests, Assignment, AuditPage, AuditRecords,
-    CareProviderById, CreateCareProvider, CreatePatient, DeleteTestEvent, Erased, LinkPatient, PatientById,
+    BeginWatch, CareProviderById, CreateCareProvider, CreatePatient, DeleteTestEvent, Erased, LinkPatient, PatientById,
     PatientDirectory, PatientsOfCareProvider, PutBalanceScore, PutTestResult, RangesOverTime, RecordConsent,
     RecordingStatus, SamplesOfAxis, ScoresOverTime, TestEventById, TestEvents, ToldSamples, UnassignTest,
+    WatchedRecording,
 };
 
 use super::ServiceError;

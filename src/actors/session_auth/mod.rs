@@ -163,6 +163,25 @@ pub struct Authenticate {
     pub origin: Origin,
 }
 
+/// Asks whose access token this is, for somebody who stays.
+#[derive(Message)]
+#[rtype(result = "Result<Admission, ServiceError>")]
+pub struct Admit {
+    /// The token.
+    pub token: String,
+    /// Where they came from.
+    pub origin: Origin,
+}
+
+/// Whose token it is, and how long it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admission {
+    /// Whose.
+    pub caller: Caller,
+    /// When it expires.
+    pub until: DateTime<Utc>,
+}
+
 /// Asks for the keys that tokens are verified with, as a JSON Web Key Set.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<serde_json::Value, ServiceError>")]
@@ -277,6 +296,7 @@ answers! {
     Refresh => Tokens, refresh;
     SignOut => (), sign_out;
     Authenticate => Caller, authenticate;
+    Admit => Admission, admit;
     PublishedKeys => serde_json::Value, published_keys;
     CreateAccount => AccountId, create_account;
 }
@@ -391,6 +411,12 @@ impl Auth {
             return Err(ServiceError::Unauthenticated);
         }
         Ok(Caller { account: live.account, session: live.id, role: live.role, origin: message.origin })
+    }
+
+    async fn admit(&self, Admit { token, origin }: Admit) -> Result<Admission, ServiceError> {
+        let until = tokens::expiry(&token).ok_or(ServiceError::Unauthenticated)?;
+        let caller = self.authenticate(Authenticate { token, origin }).await?;
+        Ok(Admission { caller, until })
     }
 
     async fn published_keys(&self, _: PublishedKeys) -> Result<serde_json::Value, ServiceError> {

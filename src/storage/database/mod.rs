@@ -10,6 +10,7 @@
 mod accounts;
 mod assigned_tests;
 mod audit;
+mod changes;
 mod compaction;
 mod deletions;
 mod error;

@@ -152,7 +152,7 @@ pub(super) fn read_recording(row: &Row) -> Result<RecordingRow> {
     })
 }
 
-fn read_state(id: TestEventId, row: &Row) -> Result<RecordingState> {
+pub(super) fn read_state(id: TestEventId, row: &Row) -> Result<RecordingState> {
     let score = match row.get("value")? {
         None => None,
         Some(value) => Some(Score {

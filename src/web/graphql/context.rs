@@ -1,5 +1,6 @@
 //! Who asks, who answers, and how an answer becomes a field.
 
+use super::live::Watching;
 use crate::actors::ServiceError;
 use crate::actors::resolver::{Ask, Operation, Resolver};
 use crate::actors::supervision::Handle;
@@ -8,9 +9,12 @@ use crate::web::problem::Problem;
 use juniper::{FieldError, FieldResult, Value};
 
 /// Who asks, and who answers.
+#[derive(Clone)]
 pub(super) struct Context {
     pub(super) resolver: Handle<Resolver>,
     pub(super) caller: Caller,
+    /// For subscriptions; there are none over POST.
+    pub(super) watching: Option<Watching>,
 }
 
 impl juniper::Context for Context {}
@@ -26,13 +30,16 @@ impl Context {
 pub(super) async fn answer<T>(work: impl Future<Output = Result<T, ServiceError>>) -> FieldResult<Option<T>> {
     match work.await {
         Ok(value) => Ok(Some(value)),
-        Err(error) => {
-            let problem = Problem::from(error);
-            let mut extensions = juniper::Object::with_capacity(1);
-            extensions.add_field("code", Value::scalar(problem.code()));
-            Err(FieldError::new(problem.detail(), Value::Object(extensions)))
-        }
+        Err(error) => Err(failed(error)),
     }
+}
+
+/// The error of a field, with the same code and sentence as a problem document.
+pub(super) fn failed(error: ServiceError) -> FieldError {
+    let problem = Problem::from(error);
+    let mut extensions = juniper::Object::with_capacity(1);
+    extensions.add_field("code", Value::scalar(problem.code()));
+    FieldError::new(problem.detail(), Value::Object(extensions))
 }
 
 /// A list as the contract has it: of items that may be null.

@@ -1,15 +1,20 @@
-//! `POST /graphql`, and the query page `GET /graphiql`.
+//! `POST /graphql`, live updates at `GET /graphql`, and the query page `GET /graphiql`.
 
 mod argument;
 mod audit;
 mod column;
 mod context;
 mod limits;
+mod live;
 mod mutation;
 mod query;
+mod recordings;
 mod schema;
+mod subscription;
 mod times;
 mod types;
+
+pub use live::LiveServices;
 
 use super::Services;
 use super::body::read_object;
@@ -31,7 +36,7 @@ const LARGEST_BODY: usize = 256 << 10;
 pub fn configure(routes: &mut web::ServiceConfig) {
     routes
         .app_data(web::Data::new(schema()))
-        .service(web::resource("/graphql").route(web::post().to(execute)))
+        .service(web::resource("/graphql").route(web::post().to(execute)).route(web::get().to(live::open)))
         .service(web::resource("/graphiql").route(web::get().to(query_page)));
 }
 
@@ -56,7 +61,7 @@ async fn execute(
         }
     };
     limits::check(&query).map_err(|detail| Problem::invalid_body("/query", detail))?;
-    let context = Context { resolver: services.resolver.clone(), caller };
+    let context = Context { resolver: services.resolver.clone(), caller, watching: None };
     let response = GraphQLRequest::new(query, operation_name, variables).execute(&schema, &context).await;
     let mut document = serde_json::to_value(&response).unwrap_or_default();
     give_codes(&mut document);
@@ -65,7 +70,12 @@ async fn execute(
 
 /// An error without a code is one of the document: the operations give theirs.
 fn give_codes(document: &mut Value) {
-    let errors = document.get_mut("errors").and_then(Value::as_array_mut);
+    give_codes_to(document.get_mut("errors"));
+}
+
+/// The same for a list of errors.
+fn give_codes_to(errors: Option<&mut Value>) {
+    let errors = errors.and_then(Value::as_array_mut);
     for error in errors.into_iter().flatten().filter_map(Value::as_object_mut) {
         if error.get("extensions").is_none_or(Value::is_null) {
             error.insert("extensions".into(), json!({ "code": "invalid_document" }));

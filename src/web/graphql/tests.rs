@@ -31,8 +31,8 @@ impl Bench {
         let (resolver, supervisor) =
             Supervisor::start(&policy, &Metrics::new(), &Entropy::from_seed(1), move || Resolver::new(deps.clone()));
         let (account, session) = (AccountId::from(uuid::Uuid::nil()), SessionId::from(uuid::Uuid::nil()));
-        let context =
-            Context { resolver, caller: Caller { account, session, role: Role::Admin, origin: Origin::default() } };
+        let caller = Caller { account, session, role: Role::Admin, origin: Origin::default() };
+        let context = Context { resolver, caller, watching: None };
         Self { context, supervisor, _folder: folder }
     }
 

@@ -26,6 +26,10 @@ pub(in super::super) enum Value<'a> {
     Id(Option<Uuid>),
     /// A list: `bigint[]`, or JSON for SQLite's `json_each`.
     Integers(&'a [i64]),
+    /// A list: `uuid[]`, or JSON.
+    Ids(&'a [Uuid]),
+    /// A list: `text[]`, or JSON.
+    Texts(&'a [String]),
 }
 
 macro_rules! values {
@@ -80,6 +84,18 @@ impl<'a> From<&'a [i64]> for Value<'a> {
     }
 }
 
+impl<'a> From<&'a [Uuid]> for Value<'a> {
+    fn from(value: &'a [Uuid]) -> Self {
+        Self::Ids(value)
+    }
+}
+
+impl<'a> From<&'a [String]> for Value<'a> {
+    fn from(value: &'a [String]) -> Self {
+        Self::Texts(value)
+    }
+}
+
 impl Value<'_> {
     pub(super) fn bind_sqlite(self, arguments: &mut SqliteArguments) -> BindResult {
         match self {
@@ -91,6 +107,8 @@ impl Value<'_> {
             Self::Time(value) => arguments.add(value.map(|time| time.timestamp_micros())),
             Self::Id(value) => arguments.add(value.map(|id| id.as_hyphenated().to_string())),
             Self::Integers(values) => arguments.add(serde_json::to_string(values)?),
+            Self::Ids(values) => arguments.add(serde_json::to_string(values)?),
+            Self::Texts(values) => arguments.add(serde_json::to_string(values)?),
         }
     }
 
@@ -104,6 +122,10 @@ impl Value<'_> {
             Self::Time(value) => arguments.add(value.map(|time| time.max(earliest()))),
             Self::Id(value) => arguments.add(value),
             Self::Integers(values) => arguments.add(values),
+            Self::Ids(values) => arguments.add(values),
+            Self::Texts(values) => {
+                arguments.add(values.iter().map(|text| without_nul(text).into_owned()).collect::<Vec<_>>())
+            }
         }
     }
 
@@ -119,6 +141,8 @@ impl Value<'_> {
             Self::Time(_) => "timestamptz",
             Self::Id(_) => "uuid",
             Self::Integers(_) => "bigint[]",
+            Self::Ids(_) => "uuid[]",
+            Self::Texts(_) => "text[]",
         }
     }
 }

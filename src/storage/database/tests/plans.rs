@@ -5,21 +5,22 @@
 
 use super::*;
 use crate::storage::database::{
-    accounts, assigned_tests, audit, compaction, deletions, jobs, lake, measurements, models, patients, recordings,
-    sessions, steps, test_events,
+    accounts, assigned_tests, audit, changes, compaction, deletions, jobs, lake, measurements, models, patients,
+    recordings, sessions, steps, test_events,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 19] = [
+const REGISTRY: &[&[Sql]] = &[
     STATEMENTS,
     accounts::STATEMENTS,
     assigned_tests::STATEMENTS,
     audit::STATEMENTS,
     audit::postgres::STATEMENTS,
     audit::sqlite::STATEMENTS,
+    changes::STATEMENTS,
     compaction::STATEMENTS,
     deletions::STATEMENTS,
     hints::STATEMENTS,

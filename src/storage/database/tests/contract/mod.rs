@@ -2,6 +2,7 @@
 
 mod accounts;
 mod audit;
+mod changes;
 mod deletions;
 mod lake;
 mod measurements;
@@ -15,6 +16,7 @@ use crate::domain::ids::{AccountId, CareProviderId, SessionId};
 use crate::domain::score::{Failure, Score};
 use accounts::*;
 use audit::*;
+use changes::*;
 use deletions::*;
 use lake::*;
 use measurements::*;
@@ -84,6 +86,7 @@ contract! {
     stats_are_of_the_scores_in_the_window,
     ranges_are_of_a_day_and_a_movement,
     hints_reach_who_listens,
+    what_changed_is_found_with_who_cares_for_its_patient,
     what_is_dropped_uncommitted_did_not_happen_and_statements_are_counted,
 }
 
