@@ -2,7 +2,11 @@
 
 #[expect(clippy::unwrap_used, reason = "for tests, where a panic is the failure")]
 mod bucket;
+#[expect(clippy::unwrap_used, reason = "for tests, where a panic is the failure")]
+pub mod cognito;
 pub mod faults;
+#[expect(clippy::unwrap_used, reason = "for tests, where a panic is the failure")]
+pub mod mail;
 #[expect(clippy::unwrap_used, clippy::panic, reason = "for tests, where a panic is the failure")]
 mod postgres;
 pub mod s3;
