@@ -45,7 +45,7 @@ struct QueueLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct BucketEventLabels {
+struct OutcomeLabels {
     outcome: &'static str,
 }
 
@@ -73,7 +73,9 @@ struct Inner {
     uploads_open: Gauge,
     model_cache: Family<CacheLabels, Gauge>,
     database_statements: Counter,
-    bucket_events: Family<BucketEventLabels, Counter>,
+    bucket_events: Family<OutcomeLabels, Counter>,
+    provider_looks: Family<OutcomeLabels, Counter>,
+    mails: Family<OutcomeLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -100,6 +102,8 @@ impl Metrics {
             model_cache: Family::default(),
             bucket_events: Family::default(),
             database_statements: Counter::default(),
+            provider_looks: Family::default(),
+            mails: Family::default(),
         };
         let r = &mut inner.registry;
         r.register("http_request_duration_seconds", "HTTP requests by route pattern and status", inner.http.clone());
@@ -121,12 +125,28 @@ impl Metrics {
             inner.database_statements.clone(),
         );
         r.register("bucket_events", "What the bucket told of, by what became of it", inner.bucket_events.clone());
+        r.register(
+            "provider_looks",
+            "Looks at the identity provider's keys, by what became of them",
+            inner.provider_looks.clone(),
+        );
+        r.register("mails", "Mails with a code, by what became of them", inner.mails.clone());
         Self(Arc::new(inner))
+    }
+
+    /// Something became of a mail.
+    pub fn mail(&self, outcome: &'static str) {
+        self.0.mails.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// The identity provider was asked for its keys.
+    pub fn provider_looked_at(&self, outcome: &'static str) {
+        self.0.provider_looks.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// The bucket told of something.
     pub fn bucket_event(&self, outcome: &'static str) {
-        self.0.bucket_events.get_or_create(&BucketEventLabels { outcome }).inc();
+        self.0.bucket_events.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// A request was answered.

@@ -1,8 +1,9 @@
 //! The sections of the configuration, their defaults and their rules.
 
+use super::auth::AuthConfig;
+use super::mail::MailConfig;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub lake: LakeConfig,
     /// Sign-in.
     pub auth: AuthConfig,
+    /// Mails to the owners of accounts.
+    pub mail: MailConfig,
     /// The durable queue.
     pub queue: QueueConfig,
     /// Processors.
@@ -58,6 +61,7 @@ macro_rules! section {
         }
     };
 }
+pub(super) use section;
 
 impl Default for Config {
     fn default() -> Self {
@@ -72,6 +76,7 @@ impl Default for Config {
             scoring: ScoringConfig::default(),
             lake: LakeConfig::default(),
             auth: AuthConfig::default(),
+            mail: MailConfig::default(),
             queue: QueueConfig::default(),
             compute: ComputeConfig::default(),
             supervision: SupervisionConfig::default(),
@@ -247,34 +252,6 @@ section!(
     LakeConfig {
         /// `datafusion` or `athena`.
         engine: LakeEngine = LakeEngine::Datafusion,
-    }
-);
-
-section!(
-    /// Sign-in.
-    AuthConfig {
-        /// Seconds that an access token holds.
-        access_token_seconds: u64 = 900,
-        /// Days that a session holds without being used.
-        session_days: u64 = 30,
-        /// Failed sign-ins in the window for one account from one address.
-        max_failures: u32 = 5,
-        /// Failed sign-ins in the window from one address.
-        max_failures_per_address: u32 = 50,
-        /// The window, seconds.
-        window_seconds: u64 = 900,
-        /// Passwords hashed at once.
-        hashes_at_once: usize = 2,
-        /// Accounts made from one address in the window.
-        max_sign_ups_per_address: u32 = 20,
-        /// Issuer of tokens, where accounts are an external provider's.
-        issuer: Option<String> = None,
-        /// Where that provider publishes its keys.
-        jwks_url: Option<String> = None,
-        /// Whom its tokens are meant for.
-        audience: Option<String> = None,
-        /// Which of its claims says what.
-        claims: BTreeMap<String, String> = BTreeMap::new(),
     }
 );
 

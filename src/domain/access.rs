@@ -51,6 +51,8 @@ pub enum Access {
     CreateCareProvider,
     /// Read or change what belongs to this care provider, their patients' list among it.
     CareProvider(CareProviderId),
+    /// See and change accounts and their roles.
+    Accounts,
     /// Change which tests there are.
     ChangeTestTypes,
     /// Read which tests there are.
@@ -79,10 +81,14 @@ pub fn decide(role: &Role, access: &Access) -> Decision {
         (Role::CareProvider(_), Access::Patient(_)) => Decision::AllowedIfLinked,
         (Role::CareProvider(own), Access::CareProvider(asked)) => allowed_or_absent(own == asked),
         (Role::CareProvider(_), Access::CreatePatient) => Decision::Allowed,
-        (Role::CareProvider(_), Access::CreateCareProvider | Access::ChangeTestTypes)
+        (Role::CareProvider(_), Access::CreateCareProvider | Access::Accounts | Access::ChangeTestTypes)
         | (
             Role::Patient(_),
-            Access::CreatePatient | Access::CreateCareProvider | Access::CareProvider(_) | Access::ChangeTestTypes,
+            Access::CreatePatient
+            | Access::CreateCareProvider
+            | Access::CareProvider(_)
+            | Access::Accounts
+            | Access::ChangeTestTypes,
         ) => Decision::Forbidden,
     }
 }
@@ -114,6 +120,7 @@ mod tests {
             (Access::CreateCareProvider, [Forbidden, Forbidden, Allowed]),
             (Access::CareProvider(care_provider("own")), [Forbidden, Allowed, Allowed]),
             (Access::CareProvider(care_provider("other")), [Forbidden, Absent, Allowed]),
+            (Access::Accounts, [Forbidden, Forbidden, Allowed]),
             (Access::ChangeTestTypes, [Forbidden, Forbidden, Allowed]),
             (Access::ReadTestTypes, [Allowed, Allowed, Allowed]),
         ];

@@ -6,8 +6,9 @@ mod operations;
 
 pub use operation::{Ask, Operation};
 pub use operations::{
-    AddTestType, AllTests, CareProviderById, CreateCareProvider, CreatePatient, LinkPatient, PatientById,
-    PatientsOfCareProvider, PutTestResult, RecordConsent, RecordingStatus, TestEventById, TestEvents,
+    Accounts, AccountsPage, AddTestType, AllTests, CareProviderById, CreateCareProvider, CreatePatient, LinkPatient,
+    PatientById, PatientsOfCareProvider, PutTestResult, RecordConsent, RecordingStatus, RemoveSecondFactorOf, SetRole,
+    TestEventById, TestEvents,
 };
 
 use super::ServiceError;

@@ -3,10 +3,12 @@
 mod backends;
 mod client;
 mod documents;
+mod publisher;
 
 pub(crate) use backends::Backends;
 pub(crate) use client::{Answer, Client};
 pub(crate) use documents::{document, fresh_id, recording, shared_data};
+pub(crate) use publisher::Publisher;
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -65,6 +67,11 @@ impl Program {
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let settings = backends.settings().into_iter().chain(settings).collect();
         Self { backends: backends.clone(), folder, settings, child: None, url: String::new() }
+    }
+
+    /// Changes a setting, for the next start.
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        self.settings.push((key.to_owned(), value.to_owned()));
     }
 
     /// Starts it on the folder that it has, with failpoints where given.

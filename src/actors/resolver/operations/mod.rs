@@ -1,11 +1,13 @@
 //! The operations, a subject a file.
 
+mod accounts;
 mod care_providers;
 mod patients;
 mod recordings;
 mod test_events;
 mod test_types;
 
+pub use accounts::{Accounts, AccountsPage, RemoveSecondFactorOf, SetRole};
 pub use care_providers::{CareProviderById, CreateCareProvider, LinkPatient, PatientsOfCareProvider};
 pub use patients::{CreatePatient, PatientById, RecordConsent};
 pub use recordings::RecordingStatus;

@@ -4,38 +4,46 @@
 //! types of their parameters, and asks for the plan of each that is made without knowing the parameters.
 
 use super::*;
-use crate::storage::database::{accounts, jobs, models, patients, recordings, sessions, steps, test_events};
+use crate::storage::database::{
+    accounts, jobs, mails, models, patients, recordings, second_factors, sessions, steps, test_events,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 11] = [
+const REGISTRY: [&[Sql]; 13] = [
     STATEMENTS,
     accounts::STATEMENTS,
     hints::STATEMENTS,
     jobs::STATEMENTS,
+    mails::STATEMENTS,
     models::STATEMENTS,
     patients::STATEMENTS,
     recordings::STATEMENTS,
+    second_factors::STATEMENTS,
     sessions::STATEMENTS,
     steps::postgres::STATEMENTS,
     steps::sqlite::STATEMENTS,
     test_events::STATEMENTS,
 ];
 /// Tables whose size has no bound.
-pub(super) const GROWING: [&str; 16] = [
+pub(super) const GROWING: [&str; 20] = [
+    "account_codes",
     "accounts",
     "axis_ranges",
     "care_providers",
     "features",
     "jobs",
+    "mails",
     "models",
     "patient_care_providers",
     "patients",
     "quality_reports",
     "recordings",
+    "recovery_codes",
     "scores",
+    "second_factors",
     "sessions",
     "sign_in_attempts",
     "test_events",
@@ -137,6 +145,10 @@ pub(super) const FILL: &str = "
         FROM generate_series(1, 4000) n;
     INSERT INTO sessions SELECT gen_random_uuid(), account_id, sha256(account_id::text::bytea), now(),
         now() + random() * interval '30 days', NULL FROM accounts;
+    INSERT INTO mails SELECT gen_random_uuid(), email, 'reset', 0, now() + random() * interval '1 h', now() FROM accounts;
+    INSERT INTO account_codes SELECT account_id, 'reset', '', 9, now() + random() * interval '1 h' FROM accounts;
+    INSERT INTO second_factors SELECT account_id, '', now(), 0 FROM accounts;
+    INSERT INTO recovery_codes SELECT account_id, sha256(n::text::bytea) FROM accounts, generate_series(1, 10) n;
     INSERT INTO used_refresh_tokens SELECT sha256(session_id::text::bytea), session_id FROM sessions;
     INSERT INTO sign_in_attempts SELECT sha256(n::text::bytea), 1, now() - random() * interval '900 s'
         FROM generate_series(1, 4000) n;

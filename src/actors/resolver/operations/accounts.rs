@@ -1,0 +1,102 @@
+//! Accounts, as admins look after them.
+
+use super::{Access, Caller, Operation, ResolverDeps, ServiceError};
+use crate::domain::access::Role;
+use crate::domain::ids::AccountId;
+use crate::storage::database::Account;
+
+/// Accounts of the largest page.
+const LARGEST_PAGE: u32 = 200;
+
+/// Accounts in the order of their ids.
+pub struct AccountsPage {
+    /// Those after this one.
+    pub after: AccountId,
+    /// At most so many, up to 200.
+    pub limit: u32,
+}
+
+/// A page of accounts.
+pub struct Accounts {
+    /// The accounts.
+    pub accounts: Vec<Account>,
+    /// After which the next page begins; none where this is the last.
+    pub next: Option<AccountId>,
+}
+
+impl Operation for AccountsPage {
+    const NAME: &'static str = "accounts_page";
+    const SUBJECT: &'static str = "account";
+    type Answer = Accounts;
+
+    async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
+        Ok(Access::Accounts)
+    }
+
+    async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Accounts, ServiceError> {
+        let limit = self.limit.clamp(1, LARGEST_PAGE);
+        let mut accounts = deps.database.accounts_after(self.after, limit + 1).await?;
+        let more = accounts.len() > limit as usize;
+        accounts.truncate(limit as usize);
+        let next = accounts.last().map(|account| account.id).filter(|_| more);
+        Ok(Accounts { accounts, next })
+    }
+}
+
+/// Makes another of an account. Its sessions end: what its tokens said holds no longer.
+pub struct SetRole {
+    /// Which.
+    pub account: AccountId,
+    /// What it is to be.
+    pub role: Role,
+}
+
+impl Operation for SetRole {
+    const NAME: &'static str = "set_role";
+    const SUBJECT: &'static str = "account";
+    type Answer = Account;
+
+    async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
+        Ok(Access::Accounts)
+    }
+
+    async fn run(self, deps: &ResolverDeps, caller: &Caller) -> Result<Account, ServiceError> {
+        if self.account == caller.account {
+            // Or the last admin could go, and nobody would be left to make another.
+            return Err(ServiceError::Conflict {
+                code: "own_role",
+                detail: "nobody changes the role of their own account".into(),
+            });
+        }
+        let absent = || ServiceError::NotFound(Self::SUBJECT);
+        let account = deps.database.account(self.account).await?.ok_or_else(absent)?;
+        if !deps.database.set_role(&account, &self.role, deps.clock.now()).await? {
+            return Err(absent());
+        }
+        deps.database.account(self.account).await?.ok_or_else(absent)
+    }
+}
+
+/// Removes the second factor of an account whose owner lost it.
+pub struct RemoveSecondFactorOf {
+    /// Which.
+    pub account: AccountId,
+}
+
+impl Operation for RemoveSecondFactorOf {
+    const NAME: &'static str = "remove_second_factor_of";
+    const SUBJECT: &'static str = "account";
+    type Answer = ();
+
+    async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
+        Ok(Access::Accounts)
+    }
+
+    async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<(), ServiceError> {
+        if deps.database.delete_second_factor(self.account).await? {
+            Ok(())
+        } else {
+            Err(ServiceError::NotFound("second factor"))
+        }
+    }
+}
