@@ -254,8 +254,8 @@ impl Topology {
 
 /// Starts keeping the keys of the identity provider, where there is one.
 fn know_provider(config: &Config, ground: &Ground, policy: &SupervisionPolicy) -> Option<(Provider, Supervisor)> {
-    let Ground { clock, entropy, metrics, .. } = ground;
-    let deps = ProviderKeysDeps::new(&config.auth, clock.clone(), entropy.clone(), metrics.clone())?;
+    let Ground { database, clock, entropy, metrics, .. } = ground;
+    let deps = ProviderKeysDeps::new(&config.auth, database.clone(), clock.clone(), entropy.clone(), metrics.clone())?;
     let trusted = deps.trusted.clone();
     let (keys, supervisor) = Supervisor::start(policy, metrics, entropy, move || ProviderKeys::new(deps.clone()));
     Some((Provider::new(&config.auth, trusted, keys)?, supervisor))

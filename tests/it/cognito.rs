@@ -358,6 +358,31 @@ async fn a_program_that_starts_while_the_provider_is_away_knows_it_when_it_is_ba
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_last_keys_outlive_a_restart_and_a_panic_while_the_provider_is_away() {
+    let provider = Provider::with_key(1).await;
+    let mut program = provider.program(&[("auth.jwks_min_interval_seconds", "1")]);
+    let token = provider.token(1, "key-1");
+    assert_eq!(knock(&bearer(&program, &token)).await, let_in());
+    eventually("they are kept", async || {
+        (program.count("SELECT count(*) FROM provider_keys").await == 1).then_some(())
+    })
+    .await;
+    provider.publisher.be_away(true);
+    program.kill();
+    program.resume_with_failpoints("provider_keys=1*panic");
+    let root = bearer(&program, &token);
+    eventually("they are recalled", async || (knock(&root).await == let_in()).then_some(())).await;
+    let unknown = bearer(&program, &provider.token(2, "key-2"));
+    assert_eq!(knock(&unknown).await, busy(), "the actor dies of it");
+    assert_eq!(knock(&root).await, let_in());
+    provider.publish(&[1, 2]);
+    provider.publisher.be_away(false);
+    eventually("it is asked again", async || (knock(&unknown).await == let_in()).then_some(())).await;
+    let restarts = program.metric("stance_actor_restarts_total{actor=\"provider_keys\",cause=\"died\"}").await;
+    assert!((restarts - 1.0).abs() < 0.1, "{restarts}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn own_accounts_can_be_switched_off() {
     let provider = Provider::with_key(1).await;
     let mut program = provider.program(&[]);

@@ -21,6 +21,13 @@ fn a_configuration_that_cannot_hold_stops_the_start_with_the_keys_name() {
         ("objects.kms_key_id", "key-1", "objects.kms_key_id"),
         ("objects.max_read_bytes", "1000", "objects.max_read_bytes"),
         ("lake.engine", "athena", "lake.engine"),
+        ("auth.issuer", "http://id.example.org", "auth.issuer"),
+        ("auth.audience", "app", "auth.audience"),
+        ("auth.own_accounts", "false", "auth.own_accounts"),
+        ("auth.token_use", "refresh", "auth.token_use"),
+        ("auth.claims.colour", "red", "auth.claims.colour"),
+        ("mail.delivery", "smtp", "mail.server"),
+        ("mail.security", "maybe", "mail.security"),
         ("ingest.sqs_url", "https://sqs.example.org/q", "ingest.sqs_url"),
     ] {
         let program = Program::stopped(&[(key, value)]);

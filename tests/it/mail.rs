@@ -3,6 +3,8 @@
 use crate::harness::{Answer, Client, PASSWORD, Program, eventually};
 use serde_json::{Value, json};
 use stance_testkit::mail::{CREDENTIALS, MailServer};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 const NEW_PASSWORD: &str = "a different battery";
 
@@ -170,6 +172,44 @@ async fn a_mail_that_was_promised_is_sent_after_the_program_was_killed() {
     eventually("it is done with", async || (program.count("SELECT count(*) FROM mails").await == 0).then_some(()))
         .await;
     assert_eq!(server.mails_to("ann@example.org").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mailer_that_panics_is_replaced_and_sends_what_waits() {
+    let server = MailServer::start("none");
+    let mut program = started(&to(&server, &[]));
+    sign_up(&Client::anonymous(program.url()), "ann@example.org").await;
+    program.kill();
+    program.resume_with_failpoints("mailer=1*panic");
+    let request = json!({ "email": "ann@example.org" });
+    assert_eq!(post(&Client::anonymous(program.url()), "/v1/accounts/reset/request", request).await.0, 202);
+    code(&server, "ann@example.org", 0).await;
+    assert!(program.metric("stance_actor_restarts_total{actor=\"mailer\",cause=\"died\"}").await > 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_server_is_named_mails_are_printed_and_work() {
+    let program = Program::stopped(&[]);
+    let printed = program.folder().join("printed");
+    let mut command = program.command(&["serve"]);
+    command.env("STANCE__HTTP__BIND", "127.0.0.1:0").stdin(Stdio::null());
+    let mut child = command.stdout(Stdio::piped()).stderr(std::fs::File::create(&printed).unwrap()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    let nobody = Client::anonymous(first.trim().rsplit(' ').next().unwrap());
+    sign_up(&nobody, "ann@example.org").await;
+    assert_eq!(sign_in(&nobody, "ann@example.org", PASSWORD).await.0, 200, "nobody is asked to confirm");
+    let request = json!({ "email": "ann@example.org" });
+    assert_eq!(post(&nobody, "/v1/accounts/reset/request", request).await.0, 202);
+    let code = eventually("the code is printed", async || {
+        let text = std::fs::read_to_string(&printed).unwrap();
+        text.lines().find_map(|line| line.strip_prefix("    ")).map(str::to_owned)
+    })
+    .await;
+    let reset = json!({ "email": "ann@example.org", "code": code, "password": NEW_PASSWORD });
+    assert_eq!(post(&nobody, "/v1/accounts/reset", reset).await.0, 204);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

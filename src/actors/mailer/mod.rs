@@ -101,7 +101,13 @@ impl MailerDeps {
     }
 
     async fn deal_with(&self, mail: &DueMail) {
-        let settled = match self.send(mail).await {
+        // One that a process died of is not tried for ever.
+        let sent = if mail.attempts > self.config.max_attempts {
+            Err(NotSent::Refused(anyhow::anyhow!("it was tried too often")))
+        } else {
+            self.send(mail).await
+        };
+        let settled = match sent {
             Ok(outcome) => {
                 self.metrics.mail(outcome);
                 self.database.end_mail(mail.id).await

@@ -32,11 +32,17 @@ impl KeySource {
         Some(Self { issuer, jwks_url: config.jwks_url.clone(), config: config.clone() })
     }
 
-    /// Its keys as they are now.
+    /// The claim `iss` of its tokens.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Its keys as they are now, and the document that they were read from.
     ///
     /// # Errors
     /// When it is away, too slow, or answers something else.
-    pub async fn fetch(&self) -> anyhow::Result<KeySet> {
+    pub async fn fetch(&self) -> anyhow::Result<(KeySet, Vec<u8>)> {
         let limit = seconds(self.config.jwks_timeout_seconds);
         match tokio::time::timeout(limit, self.ask()).await {
             Ok(keys) => keys,
@@ -44,13 +50,14 @@ impl KeySource {
         }
     }
 
-    async fn ask(&self) -> anyhow::Result<KeySet> {
+    async fn ask(&self) -> anyhow::Result<(KeySet, Vec<u8>)> {
         let client = Client::builder().redirect(redirect::Policy::none()).build()?;
         let url = match &self.jwks_url {
             Some(url) => url.clone(),
             None => self.discover(&client).await?,
         };
-        Ok(KeySet::read(&self.get(&client, &url).await?)?)
+        let document = self.get(&client, &url).await?;
+        Ok((KeySet::read(&document)?, document))
     }
 
     async fn discover(&self, client: &Client) -> anyhow::Result<String> {

@@ -3,7 +3,7 @@
 //! They are read at the start and every so often, and once more when a token names a key that is not among them, but never
 //! sooner than the shortest interval after the last look and never again soon for a name that was looked for in vain: whoever
 //! makes up names does not make this program ask. One look at a time; who needs it waits for it. A provider that is away
-//! leaves the last keys trusted for as long as the configuration says.
+//! leaves the last keys trusted for as long as the configuration says, also through a start: they are kept as a row.
 
 mod fetch;
 mod key_set;
@@ -16,6 +16,7 @@ use super::metrics::Metrics;
 use crate::config::{AuthConfig, seconds};
 use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
+use crate::storage::database::Database;
 use crate::supervised;
 use actix::prelude::*;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -65,8 +66,12 @@ impl TrustedKeys {
         (now - read.at <= self.max_age).then_some(read.keys)
     }
 
-    fn replace(&self, keys: KeySet, at: DateTime<Utc>) {
-        *self.read.write().unwrap_or_else(PoisonError::into_inner) = Some(Read { keys: Arc::new(keys), at });
+    /// Takes those keys, unless newer ones are there.
+    fn take(&self, keys: KeySet, at: DateTime<Utc>) {
+        let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
+        if read.as_ref().is_none_or(|known| known.at <= at) {
+            *read = Some(Read { keys: Arc::new(keys), at });
+        }
     }
 }
 
@@ -83,8 +88,10 @@ pub struct FindKey {
 pub struct ProviderKeysDeps {
     /// Whom to ask.
     pub source: KeySource,
-    /// Where the keys are kept.
+    /// The keys that were read last.
     pub trusted: TrustedKeys,
+    /// Where they are kept for the next start.
+    pub database: Database,
     /// Time.
     pub clock: SharedClock,
     /// Jitter of pauses.
@@ -100,8 +107,15 @@ pub struct ProviderKeysDeps {
 impl ProviderKeysDeps {
     /// For the provider of the configuration, where it names one.
     #[must_use]
-    pub fn new(config: &AuthConfig, clock: SharedClock, entropy: Entropy, metrics: Metrics) -> Option<Self> {
+    pub fn new(
+        config: &AuthConfig,
+        database: Database,
+        clock: SharedClock,
+        entropy: Entropy,
+        metrics: Metrics,
+    ) -> Option<Self> {
         Some(Self {
+            database,
             source: KeySource::new(config)?,
             trusted: TrustedKeys::new(seconds(config.jwks_max_age_seconds)),
             clock,
@@ -143,6 +157,7 @@ impl Handler<FindKey> for ProviderKeys {
     type Result = ResponseFuture<Result<Option<Arc<ProviderKey>>, ServiceError>>;
 
     fn handle(&mut self, message: FindKey, _: &mut Context<Self>) -> Self::Result {
+        fail::fail_point!("provider_keys");
         let (keeper, waiting) = (self.keeper.clone(), self.waiting.clone().try_acquire_owned());
         Box::pin(async move {
             let _place = waiting.map_err(|_| ServiceError::busy("looks for a provider's key"))?;
@@ -171,6 +186,7 @@ struct Looks {
 impl Keeper {
     /// Looks every so often, for as long as the program runs.
     async fn run(&self) {
+        self.recall().await;
         let mut failures = 0;
         loop {
             let failed = self.look(&mut *self.looks.lock().await).await;
@@ -180,6 +196,19 @@ impl Keeper {
                 _ => self.deps.entropy.backoff(PAUSE, LONGEST_PAUSE.min(self.deps.refresh), failures),
             };
             tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Takes the keys that were kept before this start: the provider may be away now.
+    async fn recall(&self) {
+        match self.deps.database.provider_keys(self.deps.source.issuer()).await {
+            Ok(Some((document, at))) => {
+                if let Ok(keys) = KeySet::read(&document) {
+                    self.deps.trusted.take(keys, at);
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the identity provider's last keys could not be looked up"),
         }
     }
 
@@ -211,10 +240,15 @@ impl Keeper {
         looks.last = Some(Instant::now());
         looks.last_failed = answer.is_err();
         match answer {
-            Ok(keys) => {
+            Ok((keys, document)) => {
                 tracing::debug!(keys = keys.len(), "the identity provider's keys were read");
-                self.deps.trusted.replace(keys, self.deps.clock.now());
+                let now = self.deps.clock.now();
+                self.deps.trusted.take(keys, now);
                 self.deps.metrics.provider_looked_at("read");
+                let kept = self.deps.database.put_provider_keys(self.deps.source.issuer(), &document, now).await;
+                if let Err(error) = kept {
+                    tracing::warn!(%error, "the identity provider's keys could not be kept for the next start");
+                }
             }
             Err(error) => {
                 tracing::warn!(error = format!("{error:#}"), "the identity provider's keys cannot be read for now");

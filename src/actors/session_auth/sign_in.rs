@@ -65,11 +65,14 @@ impl Auth {
         let new = NewSession {
             id: session.id,
             account: session.account,
+            password_hash: &account.password_hash,
             refresh_hash: &hash,
             address_hash: &sign_in_limit::address_hash(peer),
             expires_at: self.session_end(now),
         };
-        database.create_session(new, now).await?;
+        if !database.create_session(new, now).await? {
+            return Err(ServiceError::WrongCredentials);
+        }
         self.tokens(&session, refresh_token, now).await
     }
 

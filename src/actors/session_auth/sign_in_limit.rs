@@ -296,6 +296,7 @@ mod tests {
         let session = NewSession {
             id: SessionId::from(uuid::Uuid::from_u128(2)),
             account: new.id,
+            password_hash: "",
             refresh_hash: &[1; 32],
             address_hash: &address_hash(home),
             expires_at: at(10_000),

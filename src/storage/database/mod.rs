@@ -15,6 +15,7 @@ mod mails;
 mod models;
 mod open;
 mod patients;
+mod provider_keys;
 mod recordings;
 mod second_factors;
 mod sessions;

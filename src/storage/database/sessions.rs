@@ -39,6 +39,8 @@ pub struct NewSession<'a> {
     pub id: SessionId,
     /// Whose.
     pub account: AccountId,
+    /// The hash of the account's password that was verified.
+    pub password_hash: &'a str,
     /// Of its first refresh token.
     pub refresh_hash: &'a [u8; 32],
     /// Of the address where it begins.
@@ -59,9 +61,13 @@ pub struct OpenSession {
 }
 
 statements! {
-    ADD_SESSION = shared(
+    /// Not where the password was changed since it was verified: the lock waits for who changes it, and they end the sessions
+    /// that they find.
+    ADD_SESSION = each(
         "INSERT INTO sessions (session_id, account_id, refresh_hash, address_hash, created_at, expires_at)
-         VALUES ($1, $2, $3, $4, $5, $6)",
+         SELECT $1, account_id, $4, $5, $6, $7 FROM accounts WHERE account_id = $2 AND password_hash = $3",
+        "INSERT INTO sessions (session_id, account_id, refresh_hash, address_hash, created_at, expires_at)
+         SELECT $1, account_id, $4, $5, $6, $7 FROM accounts WHERE account_id = $2 AND password_hash = $3 FOR SHARE",
     );
     IS_KNOWN_ADDRESS = shared(
         "SELECT EXISTS (SELECT 1 FROM accounts JOIN sessions USING (account_id)
@@ -133,15 +139,14 @@ statements! {
 }
 
 impl Database {
-    /// Begins a session.
+    /// Begins a session; false where the account's password is another by now.
     ///
     /// # Errors
     /// When the database cannot.
-    pub async fn create_session(&self, new: NewSession<'_>, now: DateTime<Utc>) -> Result<()> {
+    pub async fn create_session(&self, new: NewSession<'_>, now: DateTime<Utc>) -> Result<bool> {
         let add = self.write(ADD_SESSION).bind(Uuid::from(new.id)).bind(Uuid::from(new.account));
-        let add = add.bind(new.refresh_hash).bind(new.address_hash).bind(now).bind(new.expires_at);
-        add.execute().await?;
-        Ok(())
+        let add = add.bind(new.password_hash).bind(new.refresh_hash).bind(new.address_hash);
+        Ok(add.bind(now).bind(new.expires_at).execute().await? == 1)
     }
 
     /// Whether somebody signed in to the account of that e-mail address from there, and not too long ago.

@@ -5,14 +5,14 @@
 
 use super::*;
 use crate::storage::database::{
-    accounts, jobs, mails, models, patients, recordings, second_factors, sessions, steps, test_events,
+    accounts, jobs, mails, models, patients, provider_keys, recordings, second_factors, sessions, steps, test_events,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 13] = [
+const REGISTRY: [&[Sql]; 14] = [
     STATEMENTS,
     accounts::STATEMENTS,
     hints::STATEMENTS,
@@ -20,6 +20,7 @@ const REGISTRY: [&[Sql]; 13] = [
     mails::STATEMENTS,
     models::STATEMENTS,
     patients::STATEMENTS,
+    provider_keys::STATEMENTS,
     recordings::STATEMENTS,
     second_factors::STATEMENTS,
     sessions::STATEMENTS,

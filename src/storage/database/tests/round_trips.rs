@@ -26,8 +26,14 @@ impl Clinic {
             confirmation: Confirmation::Vouched,
         };
         database.create_account(&new, now()).await.unwrap();
-        let new =
-            NewSession { id: session, account, refresh_hash: &[1; 32], address_hash: &[2; 32], expires_at: later(60) };
+        let new = NewSession {
+            id: session,
+            account,
+            password_hash: "",
+            refresh_hash: &[1; 32],
+            address_hash: &[2; 32],
+            expires_at: later(60),
+        };
         database.create_session(new, now()).await.unwrap();
         let link = PatientLink { care_provider: id.clone(), patient: PatientId::new("p-1").unwrap() };
         database.link_patient(&link, now()).await.unwrap();

@@ -33,7 +33,7 @@ pub(super) async fn a_refresh_token_holds_once_and_used_again_ends_its_session(d
     let new = NewAccount {
         id: account,
         email: "c@example.org".into(),
-        password_hash: String::new(),
+        password_hash: "old".into(),
         role: Role::Admin,
         first_name: None,
         last_name: None,
@@ -41,7 +41,7 @@ pub(super) async fn a_refresh_token_holds_once_and_used_again_ends_its_session(d
     };
     database.create_account(&new, now()).await.unwrap();
     let session = SessionId::from(id_of(2));
-    database.create_session(begun(session, account, &[1; 32]), now()).await.unwrap();
+    assert!(database.create_session(begun(session, account, &[1; 32]), now()).await.unwrap());
     let rotate = async |old: u8, new: u8| {
         database.rotate_refresh_token(&[old; 32], &[new; 32], later(1), later(90)).await.unwrap()
     };
@@ -67,7 +67,7 @@ pub(super) async fn a_refresh_token_holds_once_and_used_again_ends_its_session(d
 
 /// A session for a minute.
 fn begun(id: SessionId, account: AccountId, refresh_hash: &[u8; 32]) -> NewSession<'_> {
-    NewSession { id, account, refresh_hash, address_hash: &[5; 32], expires_at: later(60) }
+    NewSession { id, account, password_hash: "old", refresh_hash, address_hash: &[5; 32], expires_at: later(60) }
 }
 
 /// An account of that number without sessions.
@@ -122,6 +122,9 @@ pub(super) async fn a_changed_password_or_role_ends_sessions(database: &Database
     assert!(live(here).await.is_some() && live(there).await.is_none());
     assert!(!database.change_password(&ann, "newer", here, now()).await.unwrap(), "the old one is gone");
     assert_eq!(database.account(ann.id).await.unwrap().unwrap().password_hash, "new");
+
+    let late = begun(SessionId::from(id_of(4)), ann.id, &[4; 32]);
+    assert!(!database.create_session(late, now()).await.unwrap(), "the old password was verified before");
 
     let role = Role::CareProvider(CareProviderId::new("c-9").unwrap());
     assert!(database.set_role(&ann, &role, now()).await.unwrap());
@@ -218,6 +221,15 @@ pub(super) async fn a_second_factor_counts_from_its_first_code_and_no_step_count
     assert!(!database.delete_second_factor(ann.id).await.unwrap());
     assert!(!database.use_recovery_code(ann.id, &[2; 32]).await.unwrap());
     assert!(!needed().await);
+}
+
+pub(super) async fn the_newest_key_set_of_an_issuer_is_kept(database: &Database) {
+    assert_eq!(database.provider_keys("a").await.unwrap(), None);
+    for (keys, at) in [("first", 1), ("third", 3), ("second", 2)] {
+        database.put_provider_keys("a", keys.as_bytes(), later(at)).await.unwrap();
+    }
+    assert_eq!(database.provider_keys("a").await.unwrap(), Some((b"third".to_vec(), later(3))));
+    assert_eq!(database.provider_keys("b").await.unwrap(), None);
 }
 
 pub(super) async fn the_first_signing_key_stays(database: &Database) {

@@ -57,6 +57,7 @@ contract! {
     a_mail_waits_once_and_is_taken_by_one_until_it_is_done_with,
     a_code_holds_for_its_attempts_and_once,
     a_second_factor_counts_from_its_first_code_and_no_step_counts_twice,
+    the_newest_key_set_of_an_issuer_is_kept,
     the_first_signing_key_stays,
     attempts_to_sign_in_are_counted_in_their_window,
     patients_are_listed_by_name_to_who_cares_for_them,

@@ -1,4 +1,4 @@
--- Own accounts: proof of their e-mail address, mails that are to be sent, and a second factor.
+-- Own accounts: proof of their e-mail address, mails that are to be sent, and a second factor. Keys of an identity provider.
 
 -- NULL: nobody has shown yet that mail to the address reaches them.
 ALTER TABLE accounts ADD COLUMN confirmed_at timestamptz;
@@ -43,4 +43,11 @@ CREATE TABLE recovery_codes (
     account_id uuid NOT NULL REFERENCES accounts,
     code_hash  bytea NOT NULL,
     PRIMARY KEY (account_id, code_hash)
+);
+
+-- The public keys of the identity provider, as they were read last.
+CREATE TABLE provider_keys (
+    issuer  text COLLATE "C" PRIMARY KEY,
+    key_set bytea NOT NULL, -- a JSON Web Key Set
+    read_at timestamptz NOT NULL
 );

@@ -1,4 +1,4 @@
--- Own accounts: proof of their e-mail address, mails that are to be sent, and a second factor.
+-- Own accounts: proof of their e-mail address, mails that are to be sent, and a second factor. Keys of an identity provider.
 
 -- NULL: nobody has shown yet that mail to the address reaches them.
 ALTER TABLE accounts ADD COLUMN confirmed_at INTEGER;
@@ -43,4 +43,11 @@ CREATE TABLE recovery_codes (
     account_id TEXT NOT NULL REFERENCES accounts,
     code_hash  BLOB NOT NULL,
     PRIMARY KEY (account_id, code_hash)
+) STRICT, WITHOUT ROWID;
+
+-- The public keys of the identity provider, as they were read last.
+CREATE TABLE provider_keys (
+    issuer  TEXT PRIMARY KEY,
+    key_set BLOB NOT NULL, -- a JSON Web Key Set
+    read_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
