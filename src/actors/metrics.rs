@@ -76,6 +76,7 @@ struct Inner {
     bucket_events: Family<OutcomeLabels, Counter>,
     provider_looks: Family<OutcomeLabels, Counter>,
     mails: Family<OutcomeLabels, Counter>,
+    audit_records: Family<OutcomeLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -101,6 +102,7 @@ impl Metrics {
             uploads_open: Gauge::default(),
             model_cache: Family::default(),
             bucket_events: Family::default(),
+            audit_records: Family::default(),
             database_statements: Counter::default(),
             provider_looks: Family::default(),
             mails: Family::default(),
@@ -131,6 +133,7 @@ impl Metrics {
             inner.provider_looks.clone(),
         );
         r.register("mails", "Mails with a code, by what became of them", inner.mails.clone());
+        r.register("audit_records", "Rows of the audit record, written or not", inner.audit_records.clone());
         Self(Arc::new(inner))
     }
 
@@ -147,6 +150,11 @@ impl Metrics {
     /// The bucket told of something.
     pub fn bucket_event(&self, outcome: &'static str) {
         self.0.bucket_events.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// So many rows of the audit record were `written`, or `refused` by the database.
+    pub fn audited(&self, rows: usize, outcome: &'static str) {
+        self.0.audit_records.get_or_create(&OutcomeLabels { outcome }).inc_by(rows as u64);
     }
 
     /// A request was answered.

@@ -1,6 +1,7 @@
 //! The topology: builds every actor, wires them, and stops them in the order in which work flows. The one place that
 //! knows all of them.
 
+use super::auditor::{Audit, AuditPolicy, Auditor, AuditorDeps};
 #[cfg(feature = "aws")]
 use super::bucket_watch::{BucketWatch, BucketWatchDeps};
 use super::compute::Compute;
@@ -66,6 +67,8 @@ pub struct Topology {
     pub ingest: Handle<Ingest>,
     /// Tells who waits for a recording.
     pub updates: Updates,
+    /// Notes what is read and written.
+    pub audit: Audit,
     ledger: Ledger,
     draining: Arc<AtomicBool>,
     trainers: Trainers,
@@ -99,6 +102,7 @@ impl Topology {
             outbox,
         );
         let draining = Arc::new(AtomicBool::new(false));
+        let (audit, audit_supervisor) = start_auditor(config, ground, &policy);
 
         let process: Arc<str> = entropy.uuid().to_string().into();
         let wire_deps = WireDeps {
@@ -179,6 +183,7 @@ impl Topology {
             database: database.clone(),
             objects,
             clock: clock.clone(),
+            audit: audit.clone(),
             compute,
             handover,
             ledger: ledger.clone(),
@@ -193,6 +198,7 @@ impl Topology {
         let resolver_deps = ResolverDeps::new(
             database.clone(),
             clock.clone(),
+            audit.clone(),
             config.graphql.at_once,
             seconds(config.graphql.deadline_seconds),
         );
@@ -208,6 +214,7 @@ impl Topology {
             entropy: entropy.clone(),
             provider,
             mail_waits,
+            audit: audit.clone(),
             config: SessionAuthConfig::from(&config.auth),
         };
         let (session_auth, auth_supervisor) =
@@ -221,7 +228,9 @@ impl Topology {
         supervisors.extend(mailer_supervisor);
         #[cfg(feature = "aws")]
         supervisors.extend(watch_bucket(config, ground, &policy, &ingest, &draining));
-        Self { session_auth, resolver, ingest, updates, ledger, draining, trainers, supervisors, metrics }
+        // Last: the others wait for it.
+        supervisors.push(audit_supervisor);
+        Self { session_auth, resolver, ingest, updates, audit, ledger, draining, trainers, supervisors, metrics }
     }
 
     /// Whether each actor answers; trainers, who come and go, are left out.
@@ -240,6 +249,7 @@ impl Topology {
         if !self.ledger.is_idle() {
             tracing::warn!("work was still under way; it resumes at the next start");
         }
+        self.audit.write_unknown().await;
         let mut left = self.trainers.stop(Duration::from_secs(2)).await;
         for supervisor in self.supervisors {
             let name = supervisor.name();
@@ -279,6 +289,27 @@ fn send_mails(config: &Config, ground: &Ground, policy: &SupervisionPolicy, wake
         wake: wake.clone(),
     };
     Some(Supervisor::start(policy, metrics, entropy, move || Mailer::new(deps.clone())).1)
+}
+
+fn start_auditor(config: &Config, ground: &Ground, policy: &SupervisionPolicy) -> (Audit, Supervisor) {
+    let audit_policy = AuditPolicy {
+        waiting: config.audit.waiting,
+        at_once: config.audit.at_once,
+        longest_wait: seconds(config.audit.longest_wait_seconds),
+        unknown_every: seconds(config.audit.unknown_every_seconds),
+        unknown_apart: config.audit.unknown_apart,
+    };
+    let (audit, entries) = Audit::new(&audit_policy, ground.clock.clone());
+    let deps = AuditorDeps {
+        database: ground.database.clone(),
+        entries,
+        audit: audit.clone(),
+        policy: audit_policy,
+        metrics: ground.metrics.clone(),
+        runtime: tokio::runtime::Handle::current(),
+    };
+    let factory = move || Auditor::new(deps.clone());
+    (audit, Supervisor::start(policy, &ground.metrics, &ground.entropy, factory).1)
 }
 
 /// Starts the bucket watch, where there is a queue to hear.

@@ -1,5 +1,6 @@
 //! `stance admin`.
 
+use super::audit;
 use crate::actors::session_auth::{SessionAuthConfig, create_account};
 use crate::config::Config;
 use crate::domain::access::Role;
@@ -34,6 +35,18 @@ enum Action {
     /// Has jobs that were given up tried again, after what they failed of is mended; says how many.
     #[command(after_help = "Example:\n  stance admin requeue --limit 100")]
     Requeue(Requeue),
+    /// Prints the audit record, the latest first.
+    #[command(after_help = "Example:\n  stance admin audit --patient-id p-1 --from 2026-01-01T00:00:00Z")]
+    Audit(audit::Print),
+    /// Checks that no row of the audit record was changed, removed, moved or put there. Says where it ends, to be noted down
+    /// elsewhere and asked for later.
+    #[command(
+        after_help = "Example:\n  stance admin verify-audit --expect 1234:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
+    )]
+    VerifyAudit(audit::Verify),
+    /// Takes rows of the audit record away that are older than they must be kept.
+    #[command(after_help = "Example:\n  stance admin prune-audit --before 2020-01-01T00:00:00Z")]
+    PruneAudit(audit::Prune),
 }
 
 #[derive(Debug, Args)]
@@ -81,6 +94,9 @@ pub(super) fn run(file: Option<&Path>, options: Options) -> anyhow::Result<()> {
         Action::SetRole(subject) => set_role(&config, &subject),
         Action::RemoveTotp(options) => remove_totp(&config, &options.email),
         Action::Requeue(options) => requeue(&config, &options),
+        Action::Audit(options) => audit::print(&config, &options),
+        Action::VerifyAudit(options) => audit::verify(&config, options),
+        Action::PruneAudit(options) => audit::prune(&config, &options),
     }
 }
 
@@ -89,6 +105,7 @@ fn requeue(config: &Config, options: &Requeue) -> anyhow::Result<()> {
     let mut left = options.limit.unwrap_or(u64::MAX);
     actix_web::rt::System::new().block_on(async {
         let database = super::open::database(config).await?;
+        audit::note(&database, audit::operator("admin requeue")).await?;
         // What dies again from now on stays dead.
         let (now, mut requeued) = (SystemClock.now(), 0);
         while left > 0 {
@@ -114,6 +131,7 @@ fn create(config: &Config, new: &Subject) -> anyhow::Result<()> {
     let name = role.name();
     actix_web::rt::System::new().block_on(async {
         let database = super::open::database(config).await?;
+        audit::note(&database, audit::operator("admin create-account").holder(&role)).await?;
         let auth = SessionAuthConfig::from(&config.auth);
         let made = create_account(&database, &entropy, &auth, SystemClock.now(), &new.email, password, role).await;
         database.close().await;
@@ -127,6 +145,8 @@ fn set_role(config: &Config, subject: &Subject) -> anyhow::Result<()> {
     let role = role(subject, &Entropy::from_system())?;
     let name = role.name();
     with_account(config, &subject.email, async |database, account| {
+        let entry = audit::operator("admin set-role").holder(&role);
+        audit::note(database, entry.detail(format!("account {}, role {name}", account.id))).await?;
         ensure!(database.set_role(&account, &role, SystemClock.now()).await?, "there is no such account any more");
         Ok(format!("the account is a {name} account now; its sessions have ended"))
     })
@@ -134,6 +154,7 @@ fn set_role(config: &Config, subject: &Subject) -> anyhow::Result<()> {
 
 fn remove_totp(config: &Config, email: &str) -> anyhow::Result<()> {
     with_account(config, email, async |database, account| {
+        audit::note(database, audit::operator("admin remove-totp").detail(format!("account {}", account.id))).await?;
         ensure!(database.delete_second_factor(account.id).await?, "the account has no second factor");
         Ok("the account's second factor was removed".to_owned())
     })

@@ -12,9 +12,9 @@ pub use auth::{AuthConfig, ClaimsConfig, RolesConfig, TokenUse};
 pub use mail::{MailConfig, MailDelivery, MailSecurity};
 pub(crate) use sections::seconds;
 pub use sections::{
-    ComputeConfig, Config, DatabaseConfig, GraphqlConfig, HttpConfig, IngestConfig, LakeConfig, LakeEngine, LogConfig,
-    LogFormat, ObjectsConfig, ObjectsEncryption, QueueConfig, ScoringBackend, ScoringConfig, SupervisionConfig,
-    TrainingConfig, UploadsConfig,
+    AuditConfig, ComputeConfig, Config, DatabaseConfig, GraphqlConfig, HttpConfig, IngestConfig, LakeConfig,
+    LakeEngine, LogConfig, LogFormat, ObjectsConfig, ObjectsEncryption, QueueConfig, ScoringBackend, ScoringConfig,
+    SupervisionConfig, TrainingConfig, UploadsConfig,
 };
 
 use figment::Figment;

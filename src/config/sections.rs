@@ -33,6 +33,8 @@ pub struct Config {
     pub auth: AuthConfig,
     /// Mails to the owners of accounts.
     pub mail: MailConfig,
+    /// The audit record.
+    pub audit: AuditConfig,
     /// The durable queue.
     pub queue: QueueConfig,
     /// Processors.
@@ -77,6 +79,7 @@ impl Default for Config {
             lake: LakeConfig::default(),
             auth: AuthConfig::default(),
             mail: MailConfig::default(),
+            audit: AuditConfig::default(),
             queue: QueueConfig::default(),
             compute: ComputeConfig::default(),
             supervision: SupervisionConfig::default(),
@@ -252,6 +255,22 @@ section!(
     LakeConfig {
         /// `datafusion` or `athena`.
         engine: LakeEngine = LakeEngine::Datafusion,
+    }
+);
+
+section!(
+    /// The audit record.
+    AuditConfig {
+        /// Entries that may wait to be written; further requests are told to come back.
+        waiting: usize = 4_096,
+        /// Entries that are written in one statement.
+        at_once: usize = 512,
+        /// Seconds that a request waits for its entry.
+        longest_wait_seconds: u64 = 5,
+        /// Seconds between two writes of the counts of requests without a token that holds.
+        unknown_every_seconds: u64 = 60,
+        /// Addresses whose requests of that kind are counted apart in that time; those of all others are counted together.
+        unknown_apart: usize = 64,
     }
 );
 

@@ -11,6 +11,7 @@ pub mod server;
 pub mod sessions;
 pub mod uploads;
 
+use crate::actors::auditor::Audit;
 use crate::actors::ingest::Ingest;
 use crate::actors::metrics::Metrics;
 use crate::actors::resolver::Resolver;
@@ -39,6 +40,8 @@ pub struct Services {
     pub ingest: Handle<Ingest>,
     /// Tells who waits for a recording.
     pub updates: Updates,
+    /// Counts requests without a token that holds.
+    pub audit: Audit,
     /// For readiness, and for a wait on a recording.
     pub database: Database,
     /// For readiness, and for bodies that arrive.
@@ -81,6 +84,7 @@ impl Services {
             resolver: topology.resolver.clone(),
             ingest: topology.ingest.clone(),
             updates: topology.updates.clone(),
+            audit: topology.audit.clone(),
             database: ground.database.clone(),
             objects: ground.objects.clone(),
             clock: ground.clock.clone(),

@@ -1,5 +1,7 @@
 use super::*;
+use crate::actors::auditor::tests::writing_to;
 use crate::domain::access::Role;
+use crate::domain::audit::Origin;
 use crate::domain::clock::SystemClock;
 use crate::domain::ids::{AccountId, CareProviderId, PatientId, SessionId};
 use crate::storage::database::{Patient, PatientLink};
@@ -7,11 +9,13 @@ use crate::storage::database::{Patient, PatientLink};
 async fn deps() -> (tempfile::TempDir, ResolverDeps) {
     let folder = tempfile::tempdir().unwrap();
     let database = Database::open_sqlite(&folder.path().join("rows.db"), 2, Duration::from_secs(5)).await.unwrap();
-    (folder, ResolverDeps::new(database, Arc::new(SystemClock), 8, Duration::from_secs(5)))
+    let audit = writing_to(&database);
+    (folder, ResolverDeps::new(database, Arc::new(SystemClock), audit, 8, Duration::from_secs(5)))
 }
 
 fn caller(role: Role) -> Caller {
-    Caller { account: AccountId::from(uuid::Uuid::nil()), session: SessionId::from(uuid::Uuid::nil()), role }
+    let (account, session) = (AccountId::from(uuid::Uuid::nil()), SessionId::from(uuid::Uuid::nil()));
+    Caller { account, session, role, origin: Origin::default() }
 }
 
 fn patient_id(id: &str) -> PatientId {
@@ -19,9 +23,7 @@ fn patient_id(id: &str) -> PatientId {
 }
 
 async fn run<O: Operation>(deps: &ResolverDeps, role: &Role, operation: O) -> Result<O::Answer, ServiceError> {
-    let caller = caller(role.clone());
-    allow(deps, &caller, &operation).await?;
-    operation.run(deps, &caller).await
+    perform(deps, &caller(role.clone()), operation).await
 }
 
 #[tokio::test]

@@ -1,19 +1,22 @@
 //! Mailed codes: to confirm an account's address, and to set a new password.
 
 use super::messages::{ConfirmEmail, RequestCode, ResetPassword};
-use super::{Auth, accounts};
+use super::{Auth, accounts, from};
 use crate::actors::ServiceError;
 use crate::actors::mailer;
+use crate::domain::audit::Entry;
 use crate::domain::code;
-use crate::domain::ids::AccountId;
-use crate::storage::database::Purpose;
+use crate::storage::database::{Account, Purpose};
 use std::net::IpAddr;
 
 /// A code that was right, until it is used.
 struct RightCode {
-    account: AccountId,
+    account: Account,
     hash: String,
 }
+
+/// The operation of who guesses codes, in the audit record.
+const USE_CODE: &str = "use_code";
 
 impl Auth {
     /// Notes that a mail is to be sent. Nothing here depends on whether the address has an account.
@@ -34,7 +37,9 @@ impl Auth {
         let ConfirmEmail { email, code, peer } = message;
         let email = accounts::checked(&email)?;
         let right = self.right_code(&email, Purpose::Confirm, &code, peer).await?;
-        let used = self.deps.database.confirm_account(right.account, &right.hash, self.now()).await?;
+        let entry = Entry::by_account(right.account.id, &right.account.role, from(peer), "confirm_email");
+        self.deps.audit.record(entry).await?;
+        let used = self.deps.database.confirm_account(right.account.id, &right.hash, self.now()).await?;
         if used { Ok(()) } else { Err(wrong_code()) }
     }
 
@@ -46,8 +51,10 @@ impl Auth {
         self.new_passwords.check_new(&password, accounts::own_words(&email)).await?;
         let right = self.right_code(&email, Purpose::Reset, &code, peer).await?;
         let password_hash = self.new_passwords.hash(password, self.deps.entropy.bytes()).await?;
+        let entry = Entry::by_account(right.account.id, &right.account.role, from(peer), "reset_password");
+        self.deps.audit.record(entry).await?;
         let database = &self.deps.database;
-        if !database.reset_password(right.account, &right.hash, &password_hash, self.now()).await? {
+        if !database.reset_password(right.account.id, &right.hash, &password_hash, self.now()).await? {
             return Err(wrong_code());
         }
         self.limit.forgive_strangers(database, &email).await
@@ -65,9 +72,9 @@ impl Auth {
         let attempt = self.limit.claim_code(database, (email, purpose), peer, self.now()).await?;
         let verified = async {
             let Some(typed) = code::typed(typed, mailer::GROUPS) else { return Ok(None) };
-            let account = database.account_by_email(email).await?.map(|account| account.id);
-            let hash = match account {
-                Some(account) => database.claim_code(account, purpose, self.now()).await?,
+            let account = database.account_by_email(email).await?;
+            let hash = match &account {
+                Some(account) => database.claim_code(account.id, purpose, self.now()).await?,
                 None => {
                     // As long as for an account.
                     self.limit.claim_nothing(database, self.now()).await?;
@@ -83,7 +90,10 @@ impl Auth {
                 self.limit.succeeded(database, &attempt).await?;
                 Ok(right)
             }
-            Ok(None) => Err(wrong_code()),
+            Ok(None) => {
+                self.deps.audit.unknown(USE_CODE, &from(peer));
+                Err(wrong_code())
+            }
             Err(error) => {
                 self.limit.withdrawn(database, &attempt).await?;
                 Err(error)

@@ -2,6 +2,7 @@
 
 use crate::actors::ServiceError;
 use crate::domain::access::{Caller, Role};
+use crate::domain::audit::Origin;
 use crate::domain::ids::{AccountId, PatientId, SessionId};
 use crate::storage::database::{Account, OpenSession, Purpose};
 use actix::Message;
@@ -89,6 +90,8 @@ pub struct SignOut {
 pub struct Authenticate {
     /// The token.
     pub token: String,
+    /// Where the request came from.
+    pub origin: Origin,
 }
 
 /// Asks for the keys that tokens are verified with, as a JSON Web Key Set.

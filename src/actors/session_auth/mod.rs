@@ -24,8 +24,10 @@ pub use messages::{
 pub use passwords::Passwords;
 
 use super::ServiceError;
+use super::auditor::Audit;
 use crate::config::AuthConfig;
 use crate::domain::access::Caller;
+use crate::domain::audit::Origin;
 use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::AccountId;
@@ -35,6 +37,7 @@ use actix::prelude::*;
 use chrono::{DateTime, TimeDelta, Utc};
 use key_ring::KeyRing;
 use sign_in_limit::SignInLimit;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
@@ -129,6 +132,8 @@ pub struct SessionAuthDeps {
     pub provider: Option<Provider>,
     /// Told when there is a mail to be sent.
     pub mail_waits: Arc<Notify>,
+    /// Notes who signs in and out, and counts who cannot.
+    pub audit: Audit,
     /// Limits.
     pub config: SessionAuthConfig,
 }
@@ -270,6 +275,10 @@ impl Auth {
     fn session_end(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         after(now, self.deps.config.session)
     }
+}
+
+fn from(peer: Option<IpAddr>) -> Origin {
+    Origin { address: peer, request_id: None }
 }
 
 fn after(now: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {

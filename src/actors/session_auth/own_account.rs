@@ -4,6 +4,7 @@ use super::messages::{ChangePassword, EndSession, OwnAccount, OwnSessions};
 use super::{Auth, accounts};
 use crate::actors::ServiceError;
 use crate::domain::access::Caller;
+use crate::domain::audit::Entry;
 use crate::storage::database::{Account, OpenSession};
 use std::net::IpAddr;
 
@@ -20,6 +21,7 @@ impl Auth {
         let account = self.account_of(&caller).await?;
         self.new_passwords.check_new(&new_password, accounts::own_words(&account.email)).await?;
         let account = self.owned(&account, password, peer).await?;
+        self.deps.audit.record(Entry::by(&caller, "change_password")).await?;
         let hash = self.new_passwords.hash(new_password, self.deps.entropy.bytes()).await?;
         if self.deps.database.change_password(&account, &hash, caller.session, self.now()).await? {
             Ok(())
@@ -35,6 +37,7 @@ impl Auth {
 
     pub(super) async fn end_session(&self, message: EndSession) -> Result<(), ServiceError> {
         let account = self.account_of(&message.caller).await?;
+        self.deps.audit.record(Entry::by(&message.caller, "end_session")).await?;
         if self.deps.database.revoke_session_of(account.id, message.session, self.now()).await? {
             Ok(())
         } else {

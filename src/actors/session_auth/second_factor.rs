@@ -4,6 +4,7 @@
 use super::Auth;
 use super::messages::{ConfirmSecondFactor, EnrolSecondFactor, Enrolment, Proof, RemoveSecondFactor};
 use crate::actors::ServiceError;
+use crate::domain::audit::Entry;
 use crate::domain::code;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::AccountId;
@@ -96,6 +97,7 @@ impl Auth {
         let attempt = self.limit.claim_second_factor(database, account.id, self.now()).await?;
         let step =
             self.step_of(&totp(factor.secret.clone(), "")?, &message.totp).ok_or(ServiceError::WrongSecondFactor)?;
+        self.deps.audit.record(Entry::by(&message.caller, "confirm_second_factor")).await?;
         let codes = recovery_codes(&self.deps.entropy);
         let hashes: Vec<_> = codes.iter().map(|shown| recovery_hash(account.id, &shown.replace('-', ""))).collect();
         if !database.confirm_second_factor(account.id, &factor.secret, step, &hashes, self.now()).await? {
@@ -110,6 +112,7 @@ impl Auth {
         let account = self.account_of(&caller).await?;
         let account = self.owned(&account, password, peer).await?;
         self.check_second_factor(account.id, Some(proof)).await?;
+        self.deps.audit.record(Entry::by(&caller, "remove_second_factor")).await?;
         self.deps.database.delete_second_factor(account.id).await?;
         Ok(())
     }

@@ -1,16 +1,22 @@
 //! Making an account, signing in and out, and whose a token is.
 
 use super::accounts::{self, Wanted};
-use super::messages::{Authenticate, CreateAccount, PublishedKeys, Refresh, SignIn, SignOut, SignUp, SignedUp, Tokens};
+use super::messages::{
+    Authenticate, CreateAccount, Proof, PublishedKeys, Refresh, SignIn, SignOut, SignUp, SignedUp, Tokens,
+};
 use super::tokens::{self, Claims, Keys};
-use super::{Auth, SessionAuthDeps, after, sign_in_limit};
+use super::{Auth, SessionAuthDeps, after, from, sign_in_limit};
 use crate::actors::ServiceError;
 use crate::domain::access::{Caller, Role};
+use crate::domain::audit::{Entry, Outcome};
 use crate::domain::ids::{AccountId, PatientId, SessionId};
 use crate::storage::database::{Account, Confirmation, NewSession, Refreshed, SessionRow};
 use chrono::{DateTime, Utc};
 use std::net::IpAddr;
 use std::sync::Arc;
+
+/// The operation of who signs in, in the audit record.
+const SIGN_IN: &str = "sign_in";
 
 impl Auth {
     pub(super) async fn sign_up(&self, message: SignUp) -> Result<SignedUp, ServiceError> {
@@ -25,9 +31,15 @@ impl Auth {
             Confirmation::NotAsked
         };
         let role = Role::Patient(patient.clone());
-        let account = self.make(Wanted { email, password, role, first_name, last_name, confirmation }).await?;
-        self.deps.mail_waits.notify_one();
-        Ok(SignedUp { account, patient })
+        let entry = Entry::by_nobody(from(peer), "sign_up").outcome(Outcome::Allowed).holder(&role);
+        self.deps.audit.record(entry.clone()).await?;
+        match self.make(Wanted { email, password, role, first_name, last_name, confirmation }).await {
+            Ok(account) => {
+                self.deps.mail_waits.notify_one();
+                Ok(SignedUp { account, patient })
+            }
+            Err(error) => Err(self.deps.audit.failed(entry, error).await),
+        }
     }
 
     pub(super) async fn create_account(&self, message: CreateAccount) -> Result<AccountId, ServiceError> {
@@ -46,12 +58,15 @@ impl Auth {
         self.own_accounts()?;
         let SignIn { email, password, second_factor, peer } = message;
         let email = accounts::normalized(&email).unwrap_or_default();
-        let account = self.with_password(&email, password, peer).await?;
-        if self.deps.config.confirm_email && !account.confirmed {
-            return Err(ServiceError::EmailNotConfirmed);
+        let verified = self.with_password(&email, password, peer).await;
+        if let Err(ServiceError::TooManyAttempts { .. } | ServiceError::WrongCredentials) = &verified {
+            self.deps.audit.unknown(SIGN_IN, &from(peer));
         }
-        if account.second_factor {
-            self.check_second_factor(account.id, second_factor).await?;
+        let account = verified?;
+        let entry = Entry::by_account(account.id, &account.role, from(peer), SIGN_IN);
+        match self.admit(&account, second_factor).await {
+            Ok(()) => self.deps.audit.record(entry).await?,
+            Err(error) => return Err(self.deps.audit.failed(entry, error).await),
         }
         let database = &self.deps.database;
         let session = SessionRow {
@@ -74,6 +89,14 @@ impl Auth {
             return Err(ServiceError::WrongCredentials);
         }
         self.tokens(&session, refresh_token, now).await
+    }
+
+    /// Whether who knows the account's password may go on.
+    async fn admit(&self, account: &Account, second_factor: Option<Proof>) -> Result<(), ServiceError> {
+        if self.deps.config.confirm_email && !account.confirmed {
+            return Err(ServiceError::EmailNotConfirmed);
+        }
+        if account.second_factor { self.check_second_factor(account.id, second_factor).await } else { Ok(()) }
     }
 
     /// The account of that address, for who knows its password. Attempts are bounded.
@@ -119,7 +142,8 @@ impl Auth {
     }
 
     pub(super) async fn sign_out(&self, message: SignOut) -> Result<(), ServiceError> {
-        let SessionAuthDeps { database, provider, .. } = &self.deps;
+        let SessionAuthDeps { database, provider, audit, .. } = &self.deps;
+        audit.record(Entry::by(&message.caller, "sign_out")).await?;
         let ended = database.revoke_session(message.caller.session, self.now()).await?;
         // One that ended in the meantime is as ended as was asked for.
         if !ended && provider.is_some() && !database.is_session(message.caller.session).await? {
@@ -137,7 +161,7 @@ impl Auth {
         if let Some(provider) = provider
             && let Some(token) = provider.recognized(&message.token)
         {
-            return provider.authenticate(&token, now).await;
+            return provider.authenticate(&token, message.origin, now).await;
         }
         if !config.own_accounts {
             return Err(ServiceError::Unauthenticated);
@@ -149,7 +173,7 @@ impl Auth {
         if live.account.to_string() != claims.sub {
             return Err(ServiceError::Unauthenticated);
         }
-        Ok(Caller { account: live.account, session: live.id, role: live.role })
+        Ok(Caller { account: live.account, session: live.id, role: live.role, origin: message.origin })
     }
 
     pub(super) async fn published_keys(&self, _: PublishedKeys) -> Result<serde_json::Value, ServiceError> {

@@ -8,6 +8,7 @@
 //! COMMITTED). What must not happen twice rests on a unique key, a row lock or a fence, never on what was read before.
 
 mod accounts;
+mod audit;
 mod error;
 mod hints;
 mod jobs;
@@ -24,6 +25,7 @@ mod steps;
 mod test_events;
 
 pub use accounts::{Account, Confirmation, NewAccount};
+pub use audit::{AuditBounds, AuditFilter, AuditPlace};
 pub use error::{DatabaseError, Result};
 pub use hints::{Hint, Listener, MOST as MOST_HINTS};
 pub use jobs::{DeadJob, Fence, Job, JobKind, Outcome, QueueDepth};

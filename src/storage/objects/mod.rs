@@ -70,7 +70,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => folder.keep(staged, key).await,
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.keep(staged, key).await,
+            Self::Bucket(bucket) => bucket.at_home(bucket.keep(staged, key)).await,
         }
     }
 
@@ -82,7 +82,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => folder.put(key, bytes).await,
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.put(key, bytes).await,
+            Self::Bucket(bucket) => bucket.at_home(bucket.put(key, bytes)).await,
         }
     }
 
@@ -95,7 +95,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => folder.get(key, digest).await,
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.get(key, digest).await,
+            Self::Bucket(bucket) => bucket.at_home(bucket.get(key, digest)).await,
         }
     }
 
@@ -108,7 +108,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => folder.get_range(key, range).await,
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.get_range(key, range).await,
+            Self::Bucket(bucket) => bucket.at_home(bucket.get_range(key, range)).await,
         }
     }
 
@@ -120,7 +120,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => folder.delete(key).await,
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.delete(key).await,
+            Self::Bucket(bucket) => bucket.at_home(bucket.delete(key)).await,
         }
     }
 
@@ -145,7 +145,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => folder.list(prefix, after).await,
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.list(prefix, after).await,
+            Self::Bucket(bucket) => bucket.at_home(bucket.list(prefix, after)).await,
         }
     }
 
@@ -158,7 +158,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => Ok(folder.link(key, valid_for)),
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.link(key, valid_for).await.map(Some),
+            Self::Bucket(bucket) => bucket.at_home(bucket.link(key, valid_for)).await.map(Some),
         }
     }
 
@@ -170,7 +170,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => folder.ping().await,
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.ping().await,
+            Self::Bucket(bucket) => bucket.at_home(bucket.ping()).await,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `POST /graphql`, and the query page `GET /graphiql`.
 
 mod argument;
+mod audit;
 mod context;
 mod limits;
 mod mutation;

@@ -1,8 +1,10 @@
 use super::*;
+use crate::actors::auditor::tests::writing_to;
 use crate::actors::metrics::Metrics;
 use crate::actors::resolver::{Resolver, ResolverDeps};
 use crate::actors::supervision::{SupervisionPolicy, Supervisor};
 use crate::domain::access::{Caller, Role};
+use crate::domain::audit::Origin;
 use crate::domain::clock::SystemClock;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{AccountId, SessionId};
@@ -21,7 +23,8 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let second = Duration::from_secs(1);
         let database = Database::open_sqlite(&folder.path().join("rows.db"), 2, 5 * second).await.unwrap();
-        let deps = ResolverDeps::new(database, Arc::new(SystemClock), 8, 5 * second);
+        let audit = writing_to(&database);
+        let deps = ResolverDeps::new(database, Arc::new(SystemClock), audit, 8, 5 * second);
         let policy = SupervisionPolicy {
             mailbox: 64,
             ask_timeout: 10 * second,
@@ -34,7 +37,8 @@ impl Bench {
         let (resolver, supervisor) =
             Supervisor::start(&policy, &Metrics::new(), &Entropy::from_seed(1), move || Resolver::new(deps.clone()));
         let (account, session) = (AccountId::from(uuid::Uuid::nil()), SessionId::from(uuid::Uuid::nil()));
-        let context = Context { resolver, caller: Caller { account, session, role: Role::Admin } };
+        let context =
+            Context { resolver, caller: Caller { account, session, role: Role::Admin, origin: Origin::default() } };
         Self { context, supervisor, _folder: folder }
     }
 

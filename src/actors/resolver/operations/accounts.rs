@@ -1,7 +1,8 @@
 //! Accounts, as admins look after them.
 
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError};
+use super::{Access, Caller, Effect, Operation, ResolverDeps, ServiceError};
 use crate::domain::access::Role;
+use crate::domain::audit::Entry;
 use crate::domain::ids::AccountId;
 use crate::storage::database::Account;
 
@@ -26,6 +27,7 @@ pub struct Accounts {
 
 impl Operation for AccountsPage {
     const NAME: &'static str = "accounts_page";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "account";
     type Answer = Accounts;
 
@@ -53,11 +55,16 @@ pub struct SetRole {
 
 impl Operation for SetRole {
     const NAME: &'static str = "set_role";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "account";
     type Answer = Account;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::Accounts)
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.holder(&self.role).detail(format!("account {}, role {}", self.account, self.role.name()))
     }
 
     async fn run(self, deps: &ResolverDeps, caller: &Caller) -> Result<Account, ServiceError> {
@@ -85,11 +92,16 @@ pub struct RemoveSecondFactorOf {
 
 impl Operation for RemoveSecondFactorOf {
     const NAME: &'static str = "remove_second_factor_of";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "account";
     type Answer = ();
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::Accounts)
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.detail(format!("account {}", self.account))
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<(), ServiceError> {

@@ -1,6 +1,7 @@
 //! The operations, a subject a file.
 
 mod accounts;
+mod audit;
 mod care_providers;
 mod patients;
 mod recordings;
@@ -8,6 +9,7 @@ mod test_events;
 mod test_types;
 
 pub use accounts::{Accounts, AccountsPage, RemoveSecondFactorOf, SetRole};
+pub use audit::{AccessesToPatient, AuditPage, AuditRecords};
 pub use care_providers::{CareProviderById, CreateCareProvider, LinkPatient, PatientsOfCareProvider};
 pub use patients::{CreatePatient, PatientById, RecordConsent};
 pub use recordings::RecordingStatus;
@@ -15,9 +17,10 @@ pub use test_events::{PutTestResult, TestEventById, TestEvents};
 pub use test_types::{AddTestType, AllTests};
 
 use super::ResolverDeps;
-use super::operation::Operation;
+use super::operation::{Effect, Operation};
 use crate::actors::ServiceError;
 use crate::domain::access::{Access, Caller};
+use crate::domain::audit::Entry;
 
 /// Refuses a text that is too long for its field.
 fn check_length(field: &str, text: Option<&str>, longest: usize) -> Result<(), ServiceError> {

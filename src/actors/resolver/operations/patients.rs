@@ -1,6 +1,6 @@
 //! Patients.
 
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError, check_length};
+use super::{Access, Caller, Effect, Entry, Operation, ResolverDeps, ServiceError, check_length};
 use crate::domain::ids::PatientId;
 use crate::storage::database::{DatabaseError, Patient};
 
@@ -12,6 +12,7 @@ pub struct PatientById {
 
 impl Operation for PatientById {
     const NAME: &'static str = "patient_by_id";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient";
     type Answer = Patient;
 
@@ -32,11 +33,16 @@ pub struct CreatePatient {
 
 impl Operation for CreatePatient {
     const NAME: &'static str = "create_patient";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "patient";
     type Answer = Patient;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::CreatePatient)
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.patients([self.patient.id.clone()])
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Patient, ServiceError> {
@@ -64,6 +70,7 @@ pub struct RecordConsent {
 
 impl Operation for RecordConsent {
     const NAME: &'static str = "record_consent";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "patient";
     type Answer = Patient;
 

@@ -1,6 +1,6 @@
 //! Test events.
 
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError, check_length};
+use super::{Access, Caller, Effect, Entry, Operation, ResolverDeps, ServiceError, check_length};
 use crate::domain::ids::{PatientId, TestEventId};
 use crate::storage::database::{DatabaseError, TestEvent, TestEventFilter, TestResult};
 
@@ -17,11 +17,16 @@ pub struct PutTestResult {
 
 impl Operation for PutTestResult {
     const NAME: &'static str = "put_test_result";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "patient";
     type Answer = TestEvent;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::Patient(self.result.patient.clone()))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.test_event(Some(self.result.id))
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<TestEvent, ServiceError> {
@@ -57,6 +62,7 @@ pub struct TestEvents {
 
 impl Operation for TestEvents {
     const NAME: &'static str = "test_events";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient";
     type Answer = Vec<TestEvent>;
 
@@ -83,11 +89,16 @@ pub struct TestEventById {
 
 impl Operation for TestEventById {
     const NAME: &'static str = "test_event_by_id";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "test event";
     type Answer = TestEvent;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::Patient(self.patient.clone()))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.test_event(Some(self.id))
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<TestEvent, ServiceError> {

@@ -12,6 +12,7 @@ use crate::actors::provider_keys::{FindKey, ProviderKeys, TrustedKeys};
 use crate::actors::supervision::Handle;
 use crate::config::AuthConfig;
 use crate::domain::access::Caller;
+use crate::domain::audit::Origin;
 use chrono::{DateTime, Utc};
 use claims::Rules;
 use serde_json::Value;
@@ -40,7 +41,12 @@ impl Provider {
     }
 
     /// Whose token it is, of those that are [`Provider::recognized`].
-    pub(super) async fn authenticate(&self, token: &Token<'_>, now: DateTime<Utc>) -> Result<Caller, ServiceError> {
+    pub(super) async fn authenticate(
+        &self,
+        token: &Token<'_>,
+        origin: Origin,
+        now: DateTime<Utc>,
+    ) -> Result<Caller, ServiceError> {
         let named = token.key().ok_or(ServiceError::Unauthenticated)?;
         if !self.rules.could_hold(&token.claims, now) {
             return Err(ServiceError::Unauthenticated);
@@ -58,6 +64,7 @@ impl Provider {
             account: self.derived("account", subject).into(),
             session: self.derived("session", &session(token, subject)).into(),
             role,
+            origin,
         })
     }
 

@@ -5,16 +5,20 @@
 
 use super::*;
 use crate::storage::database::{
-    accounts, jobs, mails, models, patients, provider_keys, recordings, second_factors, sessions, steps, test_events,
+    accounts, audit, jobs, mails, models, patients, provider_keys, recordings, second_factors, sessions, steps,
+    test_events,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 14] = [
+const REGISTRY: [&[Sql]; 17] = [
     STATEMENTS,
     accounts::STATEMENTS,
+    audit::STATEMENTS,
+    audit::postgres::STATEMENTS,
+    audit::sqlite::STATEMENTS,
     hints::STATEMENTS,
     jobs::STATEMENTS,
     mails::STATEMENTS,
@@ -29,9 +33,11 @@ const REGISTRY: [&[Sql]; 14] = [
     test_events::STATEMENTS,
 ];
 /// Tables whose size has no bound.
-pub(super) const GROWING: [&str; 20] = [
+pub(super) const GROWING: [&str; 22] = [
     "account_codes",
     "accounts",
+    "audit_patients",
+    "audit_records",
     "axis_ranges",
     "care_providers",
     "features",
@@ -151,6 +157,9 @@ pub(super) const FILL: &str = "
     INSERT INTO second_factors SELECT account_id, '', now(), 0 FROM accounts;
     INSERT INTO recovery_codes SELECT account_id, sha256(n::text::bytea) FROM accounts, generate_series(1, 10) n;
     INSERT INTO used_refresh_tokens SELECT sha256(session_id::text::bytea), session_id FROM sessions;
+    INSERT INTO audit_records SELECT n, now() - n * interval '1 s', 'patient', n % 400, NULL, 'read', '[]', NULL, NULL, NULL,
+        NULL, 'allowed', NULL, '' FROM generate_series(1000000, 1012000) n;
+    INSERT INTO audit_patients SELECT 'fill-' || position % 4000, at, position FROM audit_records;
     INSERT INTO sign_in_attempts SELECT sha256(n::text::bytea), 1, now() - random() * interval '900 s'
         FROM generate_series(1, 4000) n;
     INSERT INTO test_events SELECT gen_random_uuid(), 'fill-' || 1 + n % 4000, 'sit-to-stand', NULL, NULL, NULL,

@@ -1,6 +1,7 @@
 //! The contract: every function here holds on a fresh database of either kind.
 
 mod accounts;
+mod audit;
 mod patients;
 mod queue;
 mod steps;
@@ -10,6 +11,7 @@ use crate::domain::access::Role;
 use crate::domain::ids::{AccountId, CareProviderId, SessionId};
 use crate::domain::score::{Failure, Score};
 use accounts::*;
+use audit::*;
 use patients::*;
 use queue::*;
 use steps::*;
@@ -60,6 +62,8 @@ contract! {
     the_newest_key_set_of_an_issuer_is_kept,
     the_first_signing_key_stays,
     attempts_to_sign_in_are_counted_in_their_window,
+    the_audit_record_is_one_chain_and_is_found_by_patient_account_and_time,
+    what_retention_takes_away_leaves_a_chain_that_begins_later,
     patients_are_listed_by_name_to_who_cares_for_them,
     test_events_are_changed_by_their_patient_and_listed_in_time,
     test_types_are_listed_by_name,
