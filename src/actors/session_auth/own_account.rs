@@ -1,7 +1,7 @@
 //! What somebody does with their own account: see it, change its password, see and end its sessions.
 
 use super::messages::{ChangePassword, EndSession, OwnAccount, OwnSessions};
-use super::{Auth, accounts};
+use super::{Auth, SessionAuthDeps, accounts};
 use crate::actors::ServiceError;
 use crate::domain::access::Caller;
 use crate::domain::audit::Entry;
@@ -37,12 +37,15 @@ impl Auth {
 
     pub(super) async fn end_session(&self, message: EndSession) -> Result<(), ServiceError> {
         let account = self.account_of(&message.caller).await?;
-        self.deps.audit.record(Entry::by(&message.caller, "end_session")).await?;
-        if self.deps.database.revoke_session_of(account.id, message.session, self.now()).await? {
-            Ok(())
-        } else {
-            Err(ServiceError::NotFound("session"))
+        let SessionAuthDeps { database, audit, .. } = &self.deps;
+        let entry = Entry::by(&message.caller, "end_session");
+        let open = database.sessions_of(account.id, self.now(), MOST_SESSIONS).await?;
+        if !open.iter().any(|session| session.id == message.session) {
+            return Err(audit.failed(entry, ServiceError::NotFound("session")).await);
         }
+        audit.record(entry).await?;
+        database.revoke_session_of(account.id, message.session, self.now()).await?;
+        Ok(())
     }
 
     /// The caller's account, where it is one of ours.

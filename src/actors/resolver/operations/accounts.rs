@@ -3,7 +3,7 @@
 use super::{Access, Caller, Effect, Operation, ResolverDeps, ServiceError};
 use crate::domain::access::Role;
 use crate::domain::audit::Entry;
-use crate::domain::ids::AccountId;
+use crate::domain::ids::{AccountId, PatientId};
 use crate::storage::database::Account;
 
 /// Accounts of the largest page.
@@ -33,6 +33,14 @@ impl Operation for AccountsPage {
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::Accounts)
+    }
+
+    fn covered(answer: &Accounts) -> Vec<PatientId> {
+        let patient = |account: &Account| match &account.role {
+            Role::Patient(id) => Some(id.clone()),
+            Role::CareProvider(_) | Role::Admin => None,
+        };
+        answer.accounts.iter().filter_map(patient).collect()
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Accounts, ServiceError> {
