@@ -89,9 +89,14 @@ impl Audit {
         let entry = match &error {
             ServiceError::NotFound(_) => entry.outcome(Outcome::Absent),
             ServiceError::Forbidden => entry.outcome(Outcome::Forbidden),
-            ServiceError::Unauthenticated | ServiceError::WrongCredentials | ServiceError::TooManyAttempts { .. } => {
-                entry.outcome(Outcome::Refused).detail(error.code())
-            }
+            ServiceError::Unauthenticated
+            | ServiceError::WrongCredentials
+            | ServiceError::EmailNotConfirmed
+            | ServiceError::SecondFactorRequired
+            | ServiceError::WrongSecondFactor
+            | ServiceError::ClaimsRefused(_)
+            | ServiceError::OwnAccountsOff
+            | ServiceError::TooManyAttempts { .. } => entry.outcome(Outcome::Refused).detail(error.code()),
             ServiceError::Conflict { .. }
             | ServiceError::Invalid { .. }
             | ServiceError::Refused(_)

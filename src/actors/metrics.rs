@@ -45,22 +45,12 @@ struct QueueLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct BucketEventLabels {
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct LiveMessageLabels {
     direction: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct LiveChangeLabels {
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct AuditLabels {
+struct OutcomeLabels {
     outcome: &'static str,
 }
 
@@ -88,13 +78,15 @@ struct Inner {
     uploads_open: Gauge,
     model_cache: Family<CacheLabels, Gauge>,
     database_statements: Counter,
-    bucket_events: Family<BucketEventLabels, Counter>,
     live_connections: Gauge,
     live_subscriptions: Gauge,
     live_messages: Family<LiveMessageLabels, Counter>,
-    live_changes: Family<LiveChangeLabels, Counter>,
+    live_changes: Family<OutcomeLabels, Counter>,
     live_lag: Histogram,
-    audit_records: Family<AuditLabels, Counter>,
+    bucket_events: Family<OutcomeLabels, Counter>,
+    provider_looks: Family<OutcomeLabels, Counter>,
+    mails: Family<OutcomeLabels, Counter>,
+    audit_records: Family<OutcomeLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -127,6 +119,8 @@ impl Metrics {
             live_messages: Family::default(),
             live_changes: Family::default(),
             live_lag: Histogram::new(SECONDS),
+            provider_looks: Family::default(),
+            mails: Family::default(),
         };
         let r = &mut inner.registry;
         r.register("http_request_duration_seconds", "HTTP requests by route pattern and status", inner.http.clone());
@@ -157,6 +151,12 @@ impl Metrics {
             inner.live_changes.clone(),
         );
         r.register("live_lag_seconds", "From a recording's change to its message", inner.live_lag.clone());
+        r.register(
+            "provider_looks",
+            "Looks at the identity provider's keys, by what became of them",
+            inner.provider_looks.clone(),
+        );
+        r.register("mails", "Mails with a code, by what became of them", inner.mails.clone());
         r.register("audit_records", "Rows of the audit record, written or not", inner.audit_records.clone());
         Self(Arc::new(inner))
     }
@@ -178,7 +178,7 @@ impl Metrics {
 
     /// A subscription took a change.
     pub fn live_change(&self, outcome: &'static str) {
-        self.0.live_changes.get_or_create(&LiveChangeLabels { outcome }).inc();
+        self.0.live_changes.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// So long after the recording changed its subscriber is told.
@@ -186,14 +186,24 @@ impl Metrics {
         self.0.live_lag.observe(lag.as_secs_f64());
     }
 
+    /// Something became of a mail.
+    pub fn mail(&self, outcome: &'static str) {
+        self.0.mails.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// The identity provider was asked for its keys.
+    pub fn provider_looked_at(&self, outcome: &'static str) {
+        self.0.provider_looks.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
     /// The bucket told of something.
     pub fn bucket_event(&self, outcome: &'static str) {
-        self.0.bucket_events.get_or_create(&BucketEventLabels { outcome }).inc();
+        self.0.bucket_events.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// So many rows of the audit record were `written`, or `refused` by the database.
     pub fn audited(&self, rows: usize, outcome: &'static str) {
-        self.0.audit_records.get_or_create(&AuditLabels { outcome }).inc_by(rows as u64);
+        self.0.audit_records.get_or_create(&OutcomeLabels { outcome }).inc_by(rows as u64);
     }
 
     /// A request was answered.

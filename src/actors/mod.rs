@@ -16,8 +16,10 @@ pub mod handover;
 pub mod ingest;
 #[cfg(feature = "lake")]
 pub mod lake;
+pub mod mailer;
 pub mod metrics;
 pub mod outbox;
+pub mod provider_keys;
 pub mod resolver;
 pub mod scorer;
 pub mod session_auth;

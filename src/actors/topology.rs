@@ -15,11 +15,13 @@ use super::handover::Handover;
 use super::ingest::{Ingest, IngestDeps};
 #[cfg(feature = "lake")]
 use super::lake::{Lake, LakeDeps};
+use super::mailer::{Mailer, MailerDeps};
 use super::metrics::Metrics;
 use super::outbox::Outbox;
+use super::provider_keys::{ProviderKeys, ProviderKeysDeps};
 use super::resolver::{Resolver, ResolverDeps};
 use super::scorer::{Scorer, ScorerDeps, ScorerPool};
-use super::session_auth::{SessionAuth, SessionAuthConfig, SessionAuthDeps};
+use super::session_auth::{Provider, SessionAuth, SessionAuthConfig, SessionAuthDeps};
 use super::supervision::{Alive, Handle, SupervisionPolicy, Supervisor};
 use super::trainer::{TrainerDeps, Trainers};
 use super::updates::Updates;
@@ -39,7 +41,7 @@ use crate::storage::objects::Objects;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 /// Hints that a slow listener may be behind by.
@@ -266,10 +268,15 @@ impl Topology {
         let (_, announcer_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Announcer::new(announcer_deps.clone()));
 
+        let (provider, keys_supervisor) = know_provider(config, ground, &policy).unzip();
+        let mail_waits = Arc::new(Notify::new());
+        let mailer_supervisor = send_mails(config, ground, &policy, &mail_waits);
         let auth_deps = SessionAuthDeps {
             database,
             clock,
             entropy: entropy.clone(),
+            provider,
+            mail_waits,
             audit: audit.clone(),
             config: SessionAuthConfig::from(&config.auth),
         };
@@ -284,6 +291,8 @@ impl Topology {
         supervisors.extend(lake_supervisor);
         #[cfg(feature = "lake")]
         supervisors.extend(compactor_supervisor);
+        supervisors.extend(keys_supervisor);
+        supervisors.extend(mailer_supervisor);
         #[cfg(feature = "aws")]
         supervisors.extend(watch_bucket(config, ground, &policy, &ingest, &draining));
         // Last: the others wait for it.
@@ -332,6 +341,35 @@ impl Topology {
         }
         left
     }
+}
+
+/// Starts keeping the keys of the identity provider, where there is one.
+fn know_provider(config: &Config, ground: &Ground, policy: &SupervisionPolicy) -> Option<(Provider, Supervisor)> {
+    let Ground { database, clock, entropy, metrics, .. } = ground;
+    let deps = ProviderKeysDeps::new(&config.auth, database.clone(), clock.clone(), entropy.clone(), metrics.clone())?;
+    let trusted = deps.trusted.clone();
+    let (keys, supervisor) = Supervisor::start(policy, metrics, entropy, move || ProviderKeys::new(deps.clone()));
+    Some((Provider::new(&config.auth, trusted, keys)?, supervisor))
+}
+
+/// Starts the mailer, where there are accounts that it may write to.
+fn send_mails(config: &Config, ground: &Ground, policy: &SupervisionPolicy, wake: &Arc<Notify>) -> Option<Supervisor> {
+    let Ground { database, clock, entropy, metrics, .. } = ground;
+    if !config.auth.own_accounts {
+        return None;
+    }
+    let deps = MailerDeps {
+        database: database.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        metrics: metrics.clone(),
+        hashes: SessionAuthConfig::from(&config.auth).passwords(),
+        config: config.mail.clone(),
+        code_minutes: config.auth.code_minutes,
+        code_attempts: config.auth.max_code_attempts,
+        wake: wake.clone(),
+    };
+    Some(Supervisor::start(policy, metrics, entropy, move || Mailer::new(deps.clone())).1)
 }
 
 fn start_auditor(config: &Config, ground: &Ground, policy: &SupervisionPolicy) -> (Audit, Supervisor) {

@@ -2,7 +2,7 @@
 
 use super::open;
 use crate::actors::topology::Topology;
-use crate::config::{Config, LogConfig, LogFormat, seconds};
+use crate::config::{Config, LogConfig, LogFormat, MailDelivery, seconds};
 use crate::web::{Services, server};
 use anyhow::Context;
 use clap::Args;
@@ -48,6 +48,9 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
             crate::actors::lake::engine(&config.lake, &ground.database, &ground.objects, &ground.entropy).await?;
         crate::actors::topology::Ground { engine: Some(engine), ..ground }
     };
+    if config.auth.confirm_email && config.mail.delivery == MailDelivery::Print {
+        tracing::warn!("mails are printed here and reach nobody: set mail.delivery");
+    }
     let topology = Topology::start(config, &ground);
     let services = Services::new(config, &ground, &topology);
     let (address, server) = server::serve(&config.http, &services)

@@ -79,11 +79,8 @@ impl Config {
         if self.training.max_trainers < self.training.at_once {
             return not_allowed("training.max_trainers", "must be at least training.at_once");
         }
-        let auth = &self.auth;
-        let names_a_provider = auth.issuer.is_some() || auth.jwks_url.is_some() || auth.audience.is_some();
-        if names_a_provider || !auth.claims.is_empty() {
-            return not_supported("auth.issuer", "An external OpenID Connect provider");
-        }
+        self.auth.check()?;
+        self.mail.check()?;
         if self.queue.lease_seconds * 1_000 < 4 * self.queue.tick_ms {
             return not_allowed(
                 "queue.lease_seconds",

@@ -1,8 +1,9 @@
 //! The sections of the configuration, their defaults and their rules.
 
+use super::auth::AuthConfig;
+use super::mail::MailConfig;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub lake: LakeConfig,
     /// Sign-in.
     pub auth: AuthConfig,
+    /// Mails to the owners of accounts.
+    pub mail: MailConfig,
     /// The audit record.
     pub audit: AuditConfig,
     /// The durable queue.
@@ -62,6 +65,7 @@ macro_rules! section {
         }
     };
 }
+pub(super) use section;
 
 impl Default for Config {
     fn default() -> Self {
@@ -76,6 +80,7 @@ impl Default for Config {
             scoring: ScoringConfig::default(),
             lake: LakeConfig::default(),
             auth: AuthConfig::default(),
+            mail: MailConfig::default(),
             audit: AuditConfig::default(),
             queue: QueueConfig::default(),
             compute: ComputeConfig::default(),
@@ -297,34 +302,6 @@ section!(
         compact_samples: u64 = 4_000_000,
         /// Seconds that a replaced file stays for the queries that read it.
         compact_grace_seconds: u64 = 900,
-    }
-);
-
-section!(
-    /// Sign-in.
-    AuthConfig {
-        /// Seconds that an access token holds.
-        access_token_seconds: u64 = 900,
-        /// Days that a session holds without being used.
-        session_days: u64 = 30,
-        /// Failed sign-ins in the window for one account from one address.
-        max_failures: u32 = 5,
-        /// Failed sign-ins in the window from one address.
-        max_failures_per_address: u32 = 50,
-        /// The window, seconds.
-        window_seconds: u64 = 900,
-        /// Passwords hashed at once.
-        hashes_at_once: usize = 2,
-        /// Accounts made from one address in the window.
-        max_sign_ups_per_address: u32 = 20,
-        /// Issuer of tokens, where accounts are an external provider's.
-        issuer: Option<String> = None,
-        /// Where that provider publishes its keys.
-        jwks_url: Option<String> = None,
-        /// Whom its tokens are meant for.
-        audience: Option<String> = None,
-        /// Which of its claims says what.
-        claims: BTreeMap<String, String> = BTreeMap::new(),
     }
 );
 

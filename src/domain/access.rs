@@ -58,6 +58,8 @@ pub enum Access {
     CreateCareProvider,
     /// Read or change what belongs to this care provider, their patients' list among it.
     CareProvider(CareProviderId),
+    /// See and change accounts and their roles.
+    Accounts,
     /// Change which tests there are.
     ChangeTestTypes,
     /// Read which tests there are.
@@ -89,6 +91,7 @@ impl Access {
             | Self::CreatePatient
             | Self::CreateCareProvider
             | Self::CareProvider(_)
+            | Self::Accounts
             | Self::ChangeTestTypes
             | Self::ReadTestTypes
             | Self::QueryLake
@@ -106,6 +109,7 @@ impl Access {
             | Self::ReadDirectory
             | Self::CreatePatient
             | Self::CreateCareProvider
+            | Self::Accounts
             | Self::ChangeTestTypes
             | Self::ReadTestTypes
             | Self::QueryLake
@@ -141,7 +145,11 @@ pub fn decide(role: &Role, access: &Access) -> Decision {
         (Role::CareProvider(_), Access::CreatePatient | Access::ReadDirectory | Access::QueryLake) => Decision::Allowed,
         (
             Role::CareProvider(_),
-            Access::CreateCareProvider | Access::ChangeTestTypes | Access::ReadAudit | Access::ReadAuditOf(_),
+            Access::CreateCareProvider
+            | Access::Accounts
+            | Access::ChangeTestTypes
+            | Access::ReadAudit
+            | Access::ReadAuditOf(_),
         )
         | (
             Role::Patient(_),
@@ -150,6 +158,7 @@ pub fn decide(role: &Role, access: &Access) -> Decision {
             | Access::CreatePatient
             | Access::CreateCareProvider
             | Access::CareProvider(_)
+            | Access::Accounts
             | Access::ChangeTestTypes
             | Access::QueryLake
             | Access::ReadAudit,
@@ -197,6 +206,7 @@ mod tests {
             (Access::CreateCareProvider, [Forbidden, Forbidden, Allowed]),
             (Access::CareProvider(care_provider("own")), [Forbidden, Allowed, Allowed]),
             (Access::CareProvider(care_provider("other")), [Forbidden, Absent, Allowed]),
+            (Access::Accounts, [Forbidden, Forbidden, Allowed]),
             (Access::ChangeTestTypes, [Forbidden, Forbidden, Allowed]),
             (Access::ReadTestTypes, [Allowed, Allowed, Allowed]),
             (Access::QueryLake, [Forbidden, Allowed, Allowed]),

@@ -4,6 +4,7 @@ pub mod access;
 pub mod audit;
 pub mod bucket_event;
 pub mod clock;
+pub mod code;
 pub mod entropy;
 pub mod ids;
 pub mod object_key;

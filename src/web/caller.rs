@@ -48,7 +48,7 @@ pub(super) async fn authenticate(
         Some(token) => services.session_auth.ask(Authenticate { token, origin: origin.clone() }).await?,
         None => Err(ServiceError::Unauthenticated),
     };
-    if let Err(ServiceError::Unauthenticated) = caller {
+    if let Err(ServiceError::Unauthenticated | ServiceError::ClaimsRefused(_)) = caller {
         services.audit.unknown("authenticate", &origin);
     }
     caller

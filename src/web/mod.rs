@@ -1,5 +1,6 @@
 //! HTTP: checks the shape of a request, asks an actor, and turns the answer into a response. Holds no rule.
 
+pub mod accounts;
 mod body;
 pub mod caller;
 pub mod graphql;

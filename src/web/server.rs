@@ -1,6 +1,6 @@
 //! The HTTP server: routes, bounds, and an orderly end.
 
-use super::{Services, graphql, health, openapi, problem, query, request_log, sessions, uploads};
+use super::{Services, accounts, graphql, health, openapi, problem, query, request_log, sessions, uploads};
 use crate::config::{HttpConfig, seconds};
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
@@ -19,6 +19,7 @@ pub fn serve(config: &HttpConfig, services: &Services) -> std::io::Result<(Socke
             .configure(problem::configure)
             .wrap(actix_web::middleware::from_fn(request_log::log))
             .configure(health::configure)
+            .configure(accounts::configure)
             .configure(sessions::configure)
             .configure(uploads::configure)
             .configure(graphql::configure)

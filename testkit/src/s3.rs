@@ -25,7 +25,7 @@ pub const ACCESS_KEY: &str = "test-access-key";
 pub const SECRET_KEY: &str = "test-secret-key";
 
 /// What is installed from PyPI.
-const MOTO: &str = "moto[server]==5.2.5";
+const PACKAGES: [&str; 2] = ["moto[server]==5.2.5", "aiosmtpd==1.4.6"];
 /// Starts it. It looks whether a key is there and then writes, in two steps: here one request that changes something is
 /// done at a time, so that a conditional write is one step, as S3 promises. Who waits for messages of a queue does so
 /// beside the others.
@@ -51,9 +51,9 @@ const START: Duration = Duration::from_secs(60);
 /// When it cannot be installed or started.
 pub fn moto() -> anyhow::Result<Shared> {
     // One that was started otherwise, by an older program, is another server.
-    let name = format!("moto-{:016x}", BuildHasherDefault::<DefaultHasher>::default().hash_one((MOTO, LAUNCH)));
+    let name = format!("moto-{:016x}", BuildHasherDefault::<DefaultHasher>::default().hash_one((PACKAGES, LAUNCH)));
     Shared::find_or_start(&name, answers, |folder| {
-        let program = python::environment("moto", &[MOTO])?.join("bin/python");
+        let program = python()?;
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -64,6 +64,14 @@ pub fn moto() -> anyhow::Result<Shared> {
             }
         }
     })
+}
+
+/// The Python that has moto, aiosmtpd and what they need, among that `cryptography`.
+///
+/// # Errors
+/// When they cannot be installed.
+pub fn python() -> anyhow::Result<PathBuf> {
+    Ok(python::environment("servers", &PACKAGES)?.join("bin/python"))
 }
 
 fn start_moto(program: &Path, folder: &Path) -> anyhow::Result<Started> {

@@ -43,7 +43,7 @@ const EVENT: &str = "7a96f43b-53d5-45e6-9bd4-5318036dae55";
 
 /// Each operation with all of its arguments, as it is asked for of `own`, `clinic-1` and [`EVENT`]; `FRESH` is an id that
 /// nothing has yet. Every field of its answer is selected.
-const OPERATIONS: [(&str, Row); 26] = [
+const OPERATIONS: &[(&str, Row)] = &[
     ("getPatientById(patient_id: \"own\")", OF_THE_PATIENT),
     ("getTestEventById(test_event_id: \"EVENT\", patient_id: \"own\")", OF_THE_PATIENT),
     (
@@ -101,13 +101,26 @@ const OPERATIONS: [(&str, Row); 26] = [
 ];
 
 /// Every route of the program, and whom it names.
-const ROUTES: [(&str, Names); 13] = [
+const ROUTES: &[(&str, Names)] = &[
     ("/v1/recordings", Names::Tested),
     ("/v1/recordings/{test_id}", Names::Tested),
     ("/graphql", Names::InOperations),
     ("/graphiql", Names::Nobody),
     ("/v1/accounts", Names::Oneself),
+    ("/v1/accounts/confirmation", Names::Oneself),
+    ("/v1/accounts/confirmation/request", Names::Oneself),
+    ("/v1/accounts/reset", Names::Oneself),
+    ("/v1/accounts/reset/request", Names::Oneself),
+    ("/v1/accounts/current", Names::Oneself),
+    ("/v1/accounts/current/password", Names::Oneself),
+    ("/v1/accounts/current/totp", Names::Oneself),
+    ("/v1/accounts/current/totp/confirm", Names::Oneself),
+    ("/v1/accounts/current/totp/remove", Names::Oneself),
+    ("/v1/admin/accounts", Names::Tested),
+    ("/v1/admin/accounts/{account_id}/role", Names::Tested),
+    ("/v1/admin/accounts/{account_id}/totp", Names::Tested),
     ("/v1/sessions", Names::Oneself),
+    ("/v1/sessions/{session_id}", Names::Tested),
     ("/v1/sessions/refresh", Names::Oneself),
     ("/v1/sessions/current", Names::Oneself),
     ("/.well-known/jwks.json", Names::Nobody),
@@ -120,7 +133,7 @@ const ROUTES: [(&str, Names); 13] = [
 /// Whom a route names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Names {
-    /// A patient, in its path or its body: tested below as every role.
+    /// A patient, an account or a session, in its path or its body: tested below as every role.
     Tested,
     /// What an operation names.
     InOperations,
@@ -501,4 +514,54 @@ async fn every_role_may_send_and_read_the_recordings_that_the_policy_says_and_al
         }
     }
     assert_eq!(ROLES[NOBODY], "nobody");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_role_may_look_after_the_accounts_that_the_policy_says_and_all_of_it_is_noted() {
+    use reqwest::Method;
+    let world = World::new().await;
+    let one = async |sql: &str| world.program.texts(sql).await.remove(0);
+    world.program.create_account("target@example.org", "admin", &[]);
+    let target = one("SELECT account_id FROM accounts WHERE email = 'target@example.org'").await;
+    let session =
+        one("SELECT session_id FROM sessions JOIN accounts USING (account_id) WHERE care_provider_id = 'clinic-1'")
+            .await;
+    // A session that the clinic can end and go on.
+    let clinic = world.program.texts("SELECT email FROM accounts WHERE care_provider_id = 'clinic-1'").await.remove(0);
+    Client::sign_in(world.program.url(), &clinic).await;
+    let spare = one(&format!(
+        "SELECT session_id FROM sessions JOIN accounts USING (account_id)
+         WHERE care_provider_id = 'clinic-1' AND session_id <> '{session}'"
+    ))
+    .await;
+    let (role, totp) = (format!("/v1/admin/accounts/{target}/role"), format!("/v1/admin/accounts/{target}/totp"));
+    let spare = format!("/v1/sessions/{spare}");
+    let no_such_factor = [Forbidden, Forbidden, Forbidden, Forbidden, Absent, SignIn];
+    let of_its_owner = [Absent, Absent, Done, Absent, Absent, SignIn];
+    let (give, nothing) = (json!({ "role": "patient", "patient_id": "own" }), json!({}));
+    for who in 0..ROLES.len() {
+        for (method, path, body, expected, what) in [
+            (Method::GET, "/v1/admin/accounts", &nothing, OF_ADMINS, "accounts"),
+            (Method::PUT, &role, &give, OF_ADMINS, "role of own"),
+            (Method::DELETE, &totp, &nothing, no_such_factor, "second factor"),
+            (Method::DELETE, &spare, &nothing, of_its_owner, "session"),
+        ] {
+            let id = fresh_id().to_string();
+            let request = world.callers[who].request(method, path).header("x-request-id", &id).json(body);
+            let answer = Answer::of(request).await;
+            let verdict = match answer.status {
+                200 | 204 => Done,
+                404 => Absent,
+                403 => Forbidden,
+                401 => SignIn,
+                _ => panic!("{what}: {answer:?}"),
+            };
+            assert_eq!(verdict, expected[who], "{what} as caller {who}: {answer:?}");
+            world.check_noted(who, verdict, &id, what, &answer.body).await;
+        }
+    }
+    // One that is not there is like one of somebody else.
+    let unknown = world.callers[ADMIN].delete(&format!("/v1/sessions/{}", fresh_id())).await;
+    let anothers = world.callers[ADMIN].delete(&format!("/v1/sessions/{session}")).await;
+    assert_eq!((unknown.status, &unknown.body), (404, &anothers.body));
 }

@@ -6,11 +6,11 @@ mod operations;
 
 pub use operation::{Ask, Effect, Operation};
 pub use operations::{
-    AccessesToPatient, AddTestType, AllTests, AssignTest, AssignedTests, Assignment, AuditPage, AuditRecords,
-    BeginWatch, CareProviderById, CreateCareProvider, CreatePatient, DeleteTestEvent, Erased, LinkPatient, PatientById,
-    PatientDirectory, PatientsOfCareProvider, PutBalanceScore, PutTestResult, RangesOverTime, RecordConsent,
-    RecordingStatus, SamplesOfAxis, ScoresOverTime, TestEventById, TestEvents, ToldSamples, UnassignTest,
-    WatchedRecording,
+    AccessesToPatient, Accounts, AccountsPage, AddTestType, AllTests, AssignTest, AssignedTests, Assignment, AuditPage,
+    AuditRecords, BeginWatch, CareProviderById, CreateCareProvider, CreatePatient, DeleteTestEvent, Erased,
+    LinkPatient, PatientById, PatientDirectory, PatientsOfCareProvider, PutBalanceScore, PutTestResult, RangesOverTime,
+    RecordConsent, RecordingStatus, RemoveSecondFactorOf, SamplesOfAxis, ScoresOverTime, SetRole, TestEventById,
+    TestEvents, ToldSamples, UnassignTest, WatchedRecording,
 };
 
 use super::ServiceError;

@@ -3,11 +3,13 @@
 mod backends;
 mod client;
 mod documents;
+mod publisher;
 mod subscriber;
 
 pub(crate) use backends::Backends;
 pub(crate) use client::{Answer, Client};
 pub(crate) use documents::{document, fresh_id, recording, shared_data};
+pub(crate) use publisher::Publisher;
 pub(crate) use subscriber::Subscriber;
 
 use std::fmt::Write as _;
@@ -67,6 +69,11 @@ impl Program {
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let settings = backends.settings().into_iter().chain(settings).collect();
         Self { backends: backends.clone(), folder, settings, child: None, url: String::new() }
+    }
+
+    /// Changes a setting, for the next start.
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        self.settings.push((key.to_owned(), value.to_owned()));
     }
 
     /// Starts it on the folder that it has, with failpoints where given.

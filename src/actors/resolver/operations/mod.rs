@@ -1,5 +1,6 @@
 //! The operations, a subject a file.
 
+mod accounts;
 mod assigned_tests;
 mod audit;
 mod care_providers;
@@ -11,6 +12,7 @@ mod recordings;
 mod test_events;
 mod test_types;
 
+pub use accounts::{Accounts, AccountsPage, RemoveSecondFactorOf, SetRole};
 pub use assigned_tests::{AssignTest, AssignedTests, Assignment, UnassignTest};
 pub use audit::{AccessesToPatient, AuditPage, AuditRecords};
 pub use care_providers::{CareProviderById, CreateCareProvider, LinkPatient, PatientsOfCareProvider};

@@ -5,8 +5,8 @@
 
 use super::*;
 use crate::storage::database::{
-    accounts, assigned_tests, audit, changes, compaction, deletions, jobs, lake, measurements, models, patients,
-    recordings, sessions, steps, test_events,
+    accounts, assigned_tests, audit, changes, compaction, deletions, jobs, lake, mails, measurements, models, patients,
+    provider_keys, recordings, second_factors, sessions, steps, test_events,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -27,16 +27,20 @@ const REGISTRY: &[&[Sql]] = &[
     jobs::STATEMENTS,
     lake::STATEMENTS,
     measurements::STATEMENTS,
+    mails::STATEMENTS,
     models::STATEMENTS,
     patients::STATEMENTS,
+    provider_keys::STATEMENTS,
     recordings::STATEMENTS,
+    second_factors::STATEMENTS,
     sessions::STATEMENTS,
     steps::postgres::STATEMENTS,
     steps::sqlite::STATEMENTS,
     test_events::STATEMENTS,
 ];
 /// Tables whose size has no bound.
-pub(super) const GROWING: [&str; 22] = [
+pub(super) const GROWING: &[&str] = &[
+    "account_codes",
     "accounts",
     "assigned_tests",
     "audit_patients",
@@ -48,12 +52,15 @@ pub(super) const GROWING: [&str; 22] = [
     "features",
     "jobs",
     "lake_files",
+    "mails",
     "models",
     "patient_care_providers",
     "patients",
     "quality_reports",
     "recordings",
+    "recovery_codes",
     "scores",
+    "second_factors",
     "sessions",
     "sign_in_attempts",
     "test_events",
@@ -156,6 +163,10 @@ pub(super) const FILL: &str = "
         FROM generate_series(1, 4000) n;
     INSERT INTO sessions SELECT gen_random_uuid(), account_id, sha256(account_id::text::bytea), now(),
         now() + random() * interval '30 days', NULL FROM accounts;
+    INSERT INTO mails SELECT gen_random_uuid(), email, 'reset', 0, now() + random() * interval '1 h', now() FROM accounts;
+    INSERT INTO account_codes SELECT account_id, 'reset', '', 9, now() + random() * interval '1 h' FROM accounts;
+    INSERT INTO second_factors SELECT account_id, '', now(), 0 FROM accounts;
+    INSERT INTO recovery_codes SELECT account_id, sha256(n::text::bytea) FROM accounts, generate_series(1, 10) n;
     INSERT INTO used_refresh_tokens SELECT sha256(session_id::text::bytea), session_id FROM sessions;
     INSERT INTO audit_records SELECT n, now() - n * interval '1 s', 'patient', n % 400, NULL, 'read', '[]', NULL, NULL, NULL,
         NULL, 'allowed', NULL, '' FROM generate_series(1000000, 1012000) n;
