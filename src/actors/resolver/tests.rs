@@ -86,7 +86,8 @@ async fn what_a_caller_may_not_see_is_told_like_what_is_not_there() {
 
 #[tokio::test]
 async fn what_is_changed_is_noted_before_and_its_failure_after_and_what_is_read_once() {
-    let (_folder, deps) = deps().await;
+    let folder = tempfile::tempdir().unwrap();
+    let deps = deps(folder.path()).await;
     let patient = || Patient {
         id: patient_id("p-1"),
         email: None,
