@@ -5,11 +5,14 @@
 use super::bucket_watch::{BucketWatch, BucketWatchDeps};
 use super::compute::Compute;
 use super::converter::{Converter, ConverterDeps};
+use super::courier::{Courier, CourierDeps};
 use super::dispatcher::{Dispatcher, DispatcherDeps};
 use super::handover::Handover;
 use super::ingest::{Ingest, IngestDeps};
+use super::links::Links;
 use super::metrics::Metrics;
 use super::outbox::Outbox;
+use super::reporter::{Reporter, ReporterDeps, UnderWay};
 use super::resolver::{Resolver, ResolverDeps};
 use super::scorer::{Scorer, ScorerDeps, ScorerPool};
 use super::session_auth::{SessionAuth, SessionAuthConfig, SessionAuthDeps};
@@ -60,6 +63,10 @@ pub struct Topology {
     pub session_auth: Handle<SessionAuth>,
     /// Reads and writes for clients.
     pub resolver: Handle<Resolver>,
+    /// Reports and links to documents.
+    pub reporter: Handle<Reporter>,
+    /// Sends objects and records.
+    pub courier: Handle<Courier>,
     /// Uploads.
     pub ingest: Handle<Ingest>,
     /// Tells who waits for a recording.
@@ -173,6 +180,8 @@ impl Topology {
         let (_, dispatcher_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Dispatcher::new(dispatcher_deps.clone()));
 
+        let documents = documents(config, ground, &compute, &policy);
+
         let ingest_deps = IngestDeps {
             database: database.clone(),
             objects,
@@ -207,12 +216,26 @@ impl Topology {
             Supervisor::start(&policy, &metrics, &entropy, move || SessionAuth::new(auth_deps.clone()));
 
         let mut supervisors = vec![ingest_supervisor, resolver_supervisor, auth_supervisor];
+        supervisors.extend(documents.supervisors);
         supervisors.extend([dispatcher_supervisor, converter_supervisor]);
         supervisors.extend(scorer_supervisors);
         supervisors.extend(wire_supervisor);
         #[cfg(feature = "aws")]
         supervisors.extend(watch_bucket(config, ground, &policy, &ingest, &draining));
-        Self { session_auth, resolver, ingest, updates, ledger, draining, trainers, supervisors, metrics }
+        let Documents { reporter, courier, .. } = documents;
+        Self {
+            session_auth,
+            resolver,
+            reporter,
+            courier,
+            ingest,
+            updates,
+            ledger,
+            draining,
+            trainers,
+            supervisors,
+            metrics,
+        }
     }
 
     /// Whether each actor answers; trainers, who come and go, are left out.
@@ -241,6 +264,48 @@ impl Topology {
         }
         left
     }
+}
+
+/// Those who make and send documents.
+struct Documents {
+    reporter: Handle<Reporter>,
+    courier: Handle<Courier>,
+    supervisors: [Supervisor; 2],
+}
+
+fn documents(config: &Config, ground: &Ground, compute: &Compute, policy: &SupervisionPolicy) -> Documents {
+    let Ground { database, objects, clock, entropy, metrics, .. } = ground;
+    let settings = &config.reports;
+    let links =
+        Links::new(database.clone(), objects.clone(), clock.clone(), entropy.clone(), seconds(settings.link_seconds));
+    let reporter_deps = ReporterDeps {
+        database: database.clone(),
+        objects: objects.clone(),
+        clock: clock.clone(),
+        compute: compute.clone(),
+        links: links.clone(),
+        requests: Arc::new(Semaphore::new(settings.requests_at_once)),
+        at_once: Arc::new(Semaphore::new(settings.at_once)),
+        deadline: seconds(settings.deadline_seconds),
+        under_way: UnderWay::default(),
+    };
+    let (reporter, reporter_supervisor) =
+        Supervisor::start(policy, metrics, entropy, move || Reporter::new(reporter_deps.clone()));
+    let courier_deps = CourierDeps {
+        database: database.clone(),
+        objects: objects.clone(),
+        clock: clock.clone(),
+        compute: compute.clone(),
+        links,
+        objects_at_once: Arc::new(Semaphore::new(settings.downloads_at_once)),
+        records_at_once: Arc::new(Semaphore::new(settings.exports_at_once)),
+        patience: seconds(settings.idle_seconds),
+        longest: seconds(settings.longest_seconds),
+        most_events: settings.export_events,
+    };
+    let (courier, courier_supervisor) =
+        Supervisor::start(policy, metrics, entropy, move || Courier::new(courier_deps.clone()));
+    Documents { reporter, courier, supervisors: [reporter_supervisor, courier_supervisor] }
 }
 
 /// Starts the bucket watch, where there is a queue to hear.

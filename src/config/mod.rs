@@ -8,7 +8,7 @@ mod sections;
 pub(crate) use sections::seconds;
 pub use sections::{
     AuthConfig, ComputeConfig, Config, DatabaseConfig, GraphqlConfig, HttpConfig, IngestConfig, LakeConfig, LakeEngine,
-    LogConfig, LogFormat, ObjectsConfig, ObjectsEncryption, QueueConfig, ScoringBackend, ScoringConfig,
+    LogConfig, LogFormat, ObjectsConfig, ObjectsEncryption, QueueConfig, ReportsConfig, ScoringBackend, ScoringConfig,
     SupervisionConfig, TrainingConfig, UploadsConfig,
 };
 

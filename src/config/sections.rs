@@ -38,6 +38,8 @@ pub struct Config {
     pub supervision: SupervisionConfig,
     /// GraphQL.
     pub graphql: GraphqlConfig,
+    /// Reports, links and exports.
+    pub reports: ReportsConfig,
     /// Log lines.
     pub log: LogConfig,
 }
@@ -76,6 +78,7 @@ impl Default for Config {
             compute: ComputeConfig::default(),
             supervision: SupervisionConfig::default(),
             graphql: GraphqlConfig::default(),
+            reports: ReportsConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -101,6 +104,9 @@ section!(
         trusted_proxies: Vec<IpNet> = Vec::new(),
         /// Seconds that requests under way get when the program stops.
         drain_seconds: u64 = 20,
+        /// Where clients reach the server, such as `https://stance.example.org`: what links to it begin with. Without it they
+        /// name the address that is bound; what a request says of its host is never believed.
+        public_url: Option<String> = None,
         /// Whether there is a GraphQL query page at `/graphiql`.
         query_page: bool = true,
     }
@@ -339,6 +345,30 @@ section!(
         at_once: usize = 256,
         /// Seconds that an operation may take.
         deadline_seconds: u64 = 10,
+    }
+);
+
+section!(
+    /// Reports, links and exports.
+    ReportsConfig {
+        /// Seconds that a link to a report or a CSV is good for; at most a week.
+        link_seconds: u64 = 300,
+        /// Reports made at once.
+        at_once: usize = 2,
+        /// Requests for documents in hand at once; further ones are told to come back.
+        requests_at_once: usize = 64,
+        /// Seconds that such a request may take.
+        deadline_seconds: u64 = 10,
+        /// Linked objects sent at once; further ones are told to come back.
+        downloads_at_once: usize = 64,
+        /// Exports of a patient's record sent at once; further ones are told to come back.
+        exports_at_once: usize = 4,
+        /// Seconds for which a client may take nothing of what it is sent.
+        idle_seconds: u64 = 30,
+        /// Seconds that an export or a linked object may take to be sent.
+        longest_seconds: u64 = 3_600,
+        /// Test events in one export at most.
+        export_events: u32 = 20_000,
     }
 );
 

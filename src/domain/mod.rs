@@ -5,6 +5,7 @@ pub mod bucket_event;
 pub mod clock;
 pub mod entropy;
 pub mod ids;
+pub mod link;
 pub mod object_key;
 pub mod recording;
 pub mod score;

@@ -34,6 +34,12 @@ impl ObjectKey {
         Self::tabular("csv_data", "csv", patient, movement, day, id)
     }
 
+    /// The PDF report of a test event.
+    #[must_use]
+    pub fn pdf(patient: &PatientId, id: TestEventId) -> Self {
+        Self(format!("pdf_reports/user_id={patient}/test_event_{id}.pdf"))
+    }
+
     /// A trained model.
     #[must_use]
     pub fn model(movement: &Movement, patient: &PatientId, version: &ModelVersion) -> Self {

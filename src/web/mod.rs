@@ -2,6 +2,7 @@
 
 mod body;
 pub mod caller;
+pub mod downloads;
 pub mod graphql;
 pub mod health;
 pub mod problem;
@@ -10,8 +11,10 @@ pub mod server;
 pub mod sessions;
 pub mod uploads;
 
+use crate::actors::courier::Courier;
 use crate::actors::ingest::Ingest;
 use crate::actors::metrics::Metrics;
+use crate::actors::reporter::Reporter;
 use crate::actors::resolver::Resolver;
 use crate::actors::session_auth::SessionAuth;
 use crate::actors::supervision::{Alive, Handle};
@@ -23,7 +26,7 @@ use crate::domain::entropy::Entropy;
 use crate::storage::database::Database;
 use crate::storage::objects::Objects;
 use ipnet::IpNet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use uploads::Places;
 
@@ -34,6 +37,10 @@ pub struct Services {
     pub session_auth: Handle<SessionAuth>,
     /// Reads and writes for clients.
     pub resolver: Handle<Resolver>,
+    /// Reports and links to documents.
+    pub reporter: Handle<Reporter>,
+    /// Sends objects and records.
+    pub courier: Handle<Courier>,
     /// Uploads.
     pub ingest: Handle<Ingest>,
     /// Tells who waits for a recording.
@@ -56,6 +63,8 @@ pub struct Services {
     pub trusted_proxies: Arc<[IpNet]>,
     /// Whether each actor answers.
     pub actors: Vec<Alive>,
+    /// What links to this server begin with: known once it is bound.
+    pub base: Arc<OnceLock<String>>,
     /// Whether there is a query page.
     pub query_page: bool,
 }
@@ -78,6 +87,8 @@ impl Services {
         Self {
             session_auth: topology.session_auth.clone(),
             resolver: topology.resolver.clone(),
+            reporter: topology.reporter.clone(),
+            courier: topology.courier.clone(),
             ingest: topology.ingest.clone(),
             updates: topology.updates.clone(),
             database: ground.database.clone(),
@@ -93,6 +104,7 @@ impl Services {
             places: Places::new(config.uploads.max_open, config.uploads.max_open_per_account, ground.metrics.clone()),
             trusted_proxies: config.http.trusted_proxies.clone().into(),
             actors: topology.alive(),
+            base: Arc::default(),
             query_page: config.http.query_page,
         }
     }

@@ -5,6 +5,7 @@ mod bucket;
 pub mod faults;
 #[expect(clippy::unwrap_used, clippy::panic, reason = "for tests, where a panic is the failure")]
 mod postgres;
+pub mod python;
 pub mod s3;
 pub mod shared;
 

@@ -1,9 +1,9 @@
 //! Two independent servers that speak S3: moto (Python, one process for all tests of a run) and s3s-fs (in the test's own
 //! process, checks signatures).
 
-use crate::shared::{Shared, Started, root};
+use crate::python::environment;
+use crate::shared::{Shared, Started};
 use anyhow::Context;
-use fs4::fs_std::FileExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,7 +53,7 @@ pub fn moto() -> anyhow::Result<Shared> {
     // One that was started otherwise, by an older program, is another server.
     let name = format!("moto-{:016x}", BuildHasherDefault::<DefaultHasher>::default().hash_one((MOTO, LAUNCH)));
     Shared::find_or_start(&name, answers, |folder| {
-        let program = moto_environment()?.join("bin/python");
+        let program = environment("moto", MOTO)?.join("bin/python");
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -93,30 +93,6 @@ fn start_moto(program: &Path, folder: &Path) -> anyhow::Result<Started> {
 fn answers(address: &str) -> bool {
     let Ok(address) = address.parse::<SocketAddr>() else { return false };
     TcpStream::connect_timeout(&address, Duration::from_secs(2)).is_ok()
-}
-
-/// A Python environment with moto, made where it is absent.
-fn moto_environment() -> anyhow::Result<PathBuf> {
-    let root = root()?;
-    fs::create_dir_all(&root)?;
-    let lock = File::create(root.join("moto-environment.lock"))?;
-    FileExt::lock_exclusive(&lock)?;
-    let (environment, done) = (root.join("moto-environment"), root.join("moto-environment.done"));
-    if fs::read_to_string(&done).is_ok_and(|installed| installed == MOTO) && environment.is_dir() {
-        return Ok(environment);
-    }
-    drop(fs::remove_dir_all(&environment));
-    run(Command::new("python3").args(["-m", "venv"]).arg(&environment))
-        .context("a Python environment cannot be made (Debian: apt-get install python3-venv)")?;
-    run(Command::new(environment.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check", MOTO]))?;
-    fs::write(done, MOTO)?;
-    Ok(environment)
-}
-
-fn run(command: &mut Command) -> anyhow::Result<()> {
-    let output = command.stdin(Stdio::null()).output()?;
-    anyhow::ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
 }
 
 /// An s3s-fs server over a folder, in this process. Dropped, it stops.

@@ -23,7 +23,7 @@ struct Operation {
 }
 
 /// Each about the patient `own`, who is linked to `clinic-1`.
-const OPERATIONS: [Operation; 12] = [
+const OPERATIONS: [Operation; 13] = [
     Operation {
         name: "getPatientById",
         document: "{ getPatientById(patient_id: \"own\") { patient_id } }",
@@ -46,6 +46,13 @@ const OPERATIONS: [Operation; 12] = [
         name: "getTestEventById",
         document: "{ getTestEventById(test_event_id: \"7a96f43b-53d5-45e6-9bd4-5318036dae55\", patient_id: \"own\")
             { test_event_id } }",
+        expected: [Done, Absent, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "downloadTestEventDetails",
+        document:
+            "{ downloadTestEventDetails(test_event_id: \"7a96f43b-53d5-45e6-9bd4-5318036dae55\", patient_name: \"A B\",
+            patient_id: \"own\", year: 2026, month: 1, day: 31, test_type: \"sit-to-stand\") { pdf_url raw_url } }",
         expected: [Done, Absent, Done, Absent, Done, SignIn],
     },
     Operation {
@@ -175,6 +182,21 @@ async fn every_role_may_send_and_read_the_recordings_that_the_policy_says() {
         if expected == 404 {
             let unknown = caller.status(&fresh_id().to_string()).await;
             assert_eq!((unknown.status, &unknown.body), (404, &read.body), "another's recording is like none");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_role_may_export_the_records_that_the_policy_says() {
+    let program = Program::start();
+    let callers = callers(&program).await;
+    for (who, (caller, expected)) in callers.iter().zip([200, 404, 200, 404, 200, 401]).enumerate() {
+        let answer = caller.request(reqwest::Method::GET, "/v1/patients/own/export").send().await.unwrap();
+        assert_eq!(answer.status(), expected, "export as caller {who}");
+        if expected == 404 {
+            let (absent, unknown) = (answer.text().await.unwrap(), caller.get("/v1/patients/ghost/export").await);
+            let absent: Value = serde_json::from_str(&absent).unwrap();
+            assert_eq!((unknown.status, unknown.body), (404, absent), "another's record is like none");
         }
     }
 }

@@ -9,12 +9,14 @@
 
 mod accounts;
 mod error;
+mod event_records;
 mod hints;
 mod jobs;
 mod models;
 mod open;
 mod patients;
 mod recordings;
+mod secrets;
 mod sessions;
 mod statement;
 mod steps;
@@ -22,6 +24,7 @@ mod test_events;
 
 pub use accounts::{Account, NewAccount};
 pub use error::{DatabaseError, Result};
+pub use event_records::{CardRow, EventRecord, QualityReport, Recorded, Scored};
 pub use hints::{Hint, Listener, MOST as MOST_HINTS};
 pub use jobs::{DeadJob, Fence, Job, JobKind, Outcome, QueueDepth};
 pub use models::{ModelRow, NewModel, TrainingRecording};

@@ -1,15 +1,21 @@
 //! Who asks, who answers, and how an answer becomes a field.
 
 use crate::actors::ServiceError;
+use crate::actors::reporter::{DocumentLinks, LinkDocuments, Reporter};
 use crate::actors::resolver::{Ask, Operation, Resolver};
 use crate::actors::supervision::Handle;
 use crate::domain::access::Caller;
+use crate::domain::ids::{PatientId, TestEventId};
 use crate::web::problem::Problem;
 use juniper::{FieldError, FieldResult, Value};
+use std::sync::{Arc, OnceLock};
 
 /// Who asks, and who answers.
 pub(super) struct Context {
     pub(super) resolver: Handle<Resolver>,
+    pub(super) reporter: Handle<Reporter>,
+    /// What links to this server begin with.
+    pub(super) base: Arc<OnceLock<String>>,
     pub(super) caller: Caller,
 }
 
@@ -19,6 +25,21 @@ impl Context {
     /// Asks the resolver for an operation.
     pub(super) async fn ask<O: Operation>(&self, operation: O) -> Result<O::Answer, ServiceError> {
         self.resolver.ask(Ask { caller: self.caller.clone(), operation }).await?
+    }
+
+    /// Asks the reporter for links to an event's documents.
+    pub(super) async fn documents(
+        &self,
+        patient: PatientId,
+        id: TestEventId,
+        patient_name: String,
+    ) -> Result<DocumentLinks, ServiceError> {
+        self.reporter.ask(LinkDocuments { caller: self.caller.clone(), patient, id, patient_name }).await?
+    }
+
+    /// What links to this server begin with.
+    pub(super) fn base(&self) -> &str {
+        self.base.get().map(String::as_str).unwrap_or_default()
     }
 }
 

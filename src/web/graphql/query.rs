@@ -2,11 +2,12 @@
 
 use super::argument::{id, invalid, time};
 use super::context::{Context, answer, list};
-use super::types::{CareProvider, Patient, SortDirection, Test, TestEvent};
+use super::types::{CareProvider, Patient, SortDirection, Test, TestEvent, URLGenerated};
 use crate::actors::resolver::{
     AllTests, CareProviderById, PatientById, PatientsOfCareProvider, TestEventById, TestEvents,
 };
 use crate::storage::database::TestEventFilter;
+use crate::web::downloads::address;
 use juniper::{FieldResult, graphql_object};
 
 /// Test events in an answer where the client names no count.
@@ -90,6 +91,30 @@ impl Query {
             let ask =
                 TestEventById { id: id("test_event_id", &test_event_id)?, patient: id("patient_id", &patient_id)? };
             context.ask(ask).await.map(TestEvent::from)
+        })
+        .await
+    }
+
+    /// Links to the report of a test event and to its recording, good for some minutes. What older clients say of the day and
+    /// the type is not needed: the event's row has them.
+    #[graphql(name = "downloadTestEventDetails")]
+    #[expect(clippy::too_many_arguments, reason = "the contract's")]
+    async fn download_test_event_details(
+        context: &Context,
+        test_event_id: String,
+        patient_name: String,
+        patient_id: String,
+        year: i32,
+        month: i32,
+        day: i32,
+        test_type: String,
+    ) -> FieldResult<Option<URLGenerated>> {
+        let _ = (year, month, day, test_type);
+        answer(async {
+            let (patient, event) = (id("patient_id", &patient_id)?, id("test_event_id", &test_event_id)?);
+            let links = context.documents(patient, event, patient_name).await?;
+            let address = |link| address(link, context.base());
+            Ok(URLGenerated { pdf_url: Some(address(links.report)), raw_url: links.csv.map(address) })
         })
         .await
     }

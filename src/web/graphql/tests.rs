@@ -1,14 +1,20 @@
 use super::*;
+use crate::actors::compute::Compute;
+use crate::actors::links::Links;
 use crate::actors::metrics::Metrics;
+use crate::actors::reporter::{Reporter, ReporterDeps, UnderWay};
 use crate::actors::resolver::{Resolver, ResolverDeps};
-use crate::actors::supervision::{SupervisionPolicy, Supervisor};
+use crate::actors::supervision::{Handle, SupervisionPolicy, Supervisor};
 use crate::domain::access::{Caller, Role};
 use crate::domain::clock::SystemClock;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{AccountId, SessionId};
 use crate::storage::database::Database;
+use crate::storage::objects::{Folder, Objects};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 struct Bench {
     context: Context,
@@ -21,7 +27,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let second = Duration::from_secs(1);
         let database = Database::open_sqlite(&folder.path().join("rows.db"), 2, 5 * second).await.unwrap();
-        let deps = ResolverDeps::new(database, Arc::new(SystemClock), 8, 5 * second);
+        let deps = ResolverDeps::new(database.clone(), Arc::new(SystemClock), 8, 5 * second);
         let policy = SupervisionPolicy {
             mailbox: 64,
             ask_timeout: 10 * second,
@@ -33,8 +39,14 @@ impl Bench {
         };
         let (resolver, supervisor) =
             Supervisor::start(&policy, &Metrics::new(), &Entropy::from_seed(1), move || Resolver::new(deps.clone()));
+        let reporter = reporter(&database, folder.path(), &policy);
         let (account, session) = (AccountId::from(uuid::Uuid::nil()), SessionId::from(uuid::Uuid::nil()));
-        let context = Context { resolver, caller: Caller { account, session, role: Role::Admin } };
+        let context = Context {
+            resolver,
+            reporter,
+            base: Arc::default(),
+            caller: Caller { account, session, role: Role::Admin },
+        };
         Self { context, supervisor, _folder: folder }
     }
 
@@ -46,6 +58,25 @@ impl Bench {
         give_codes(&mut document);
         document
     }
+}
+
+fn reporter(database: &Database, folder: &Path, policy: &SupervisionPolicy) -> Handle<Reporter> {
+    let (clock, entropy) = (Arc::new(SystemClock), Entropy::from_seed(1));
+    let objects = Objects::Folder(Folder::open(&folder.join("objects"), 1 << 20, &entropy).unwrap());
+    let second = Duration::from_secs(1);
+    let links = Links::new(database.clone(), objects.clone(), clock.clone(), entropy.clone(), second);
+    let deps = ReporterDeps {
+        database: database.clone(),
+        objects,
+        clock,
+        compute: Compute::new(1),
+        links,
+        requests: Arc::new(Semaphore::new(1)),
+        at_once: Arc::new(Semaphore::new(1)),
+        deadline: 5 * second,
+        under_way: UnderWay::default(),
+    };
+    Supervisor::start(policy, &Metrics::new(), &entropy, move || Reporter::new(deps.clone())).0
 }
 
 /// A type in the schema language.
@@ -88,6 +119,7 @@ async fn operations_have_the_signatures_of_the_contract() {
         "getTestEvents(patient_id: String!, test_type: String, from_time: String, to_time: String, sort: SortDirection, count: Int): [TestEvent]",
         "getTestEventById(test_event_id: String!, patient_id: String!): TestEvent",
         "getAllAvailableTests(): [Test]",
+        "downloadTestEventDetails(test_event_id: String!, patient_name: String!, patient_id: String!, year: Int!, month: Int!, day: Int!, test_type: String!): URLGenerated",
         "createPatient(patient_id: String!, email: String, first_name: String, last_name: String): Patient",
         "createCareProvider(care_provider_id: String!, email: String!): CareProvider",
         "addPatientToCareProvider(care_provider_id: String!, patient_id: String!): PatientCareprovider",

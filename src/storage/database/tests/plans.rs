@@ -4,20 +4,24 @@
 //! types of their parameters, and asks for the plan of each that is made without knowing the parameters.
 
 use super::*;
-use crate::storage::database::{accounts, jobs, models, patients, recordings, sessions, steps, test_events};
+use crate::storage::database::{
+    accounts, event_records, jobs, models, patients, recordings, secrets, sessions, steps, test_events,
+};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 11] = [
+const REGISTRY: [&[Sql]; 13] = [
     STATEMENTS,
     accounts::STATEMENTS,
+    event_records::STATEMENTS,
     hints::STATEMENTS,
     jobs::STATEMENTS,
     models::STATEMENTS,
     patients::STATEMENTS,
     recordings::STATEMENTS,
+    secrets::STATEMENTS,
     sessions::STATEMENTS,
     steps::postgres::STATEMENTS,
     steps::sqlite::STATEMENTS,

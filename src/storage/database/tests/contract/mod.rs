@@ -1,6 +1,7 @@
 //! The contract: every function here holds on a fresh database of either kind.
 
 mod accounts;
+mod event_records;
 mod patients;
 mod queue;
 mod steps;
@@ -10,6 +11,7 @@ use crate::domain::access::Role;
 use crate::domain::ids::{AccountId, CareProviderId, SessionId};
 use crate::domain::score::{Failure, Score};
 use accounts::*;
+use event_records::*;
 use patients::*;
 use queue::*;
 use steps::*;
@@ -53,6 +55,8 @@ contract! {
     an_account_has_one_address_and_its_patient,
     a_refresh_token_holds_once_and_used_again_ends_its_session,
     the_first_signing_key_stays,
+    the_first_secret_of_a_purpose_stays,
+    an_event_is_told_of_as_a_whole,
     attempts_to_sign_in_are_counted_in_their_window,
     patients_are_listed_by_name_to_who_cares_for_them,
     test_events_are_changed_by_their_patient_and_listed_in_time,
