@@ -17,7 +17,9 @@ pub(super) async fn authorize(
         Decision::Forbidden => return Err(ServiceError::Forbidden),
         Decision::Absent => false,
         Decision::AllowedIfLinked => match (role, access) {
-            (Role::CareProvider(provider), Access::Patient(patient)) => database.is_linked(provider, patient).await?,
+            (Role::CareProvider(provider), Access::Patient(patient) | Access::Score(patient)) => {
+                database.is_linked(provider, patient).await?
+            }
             (Role::Patient(_) | Role::CareProvider(_) | Role::Admin, _) => false,
         },
     };

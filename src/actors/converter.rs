@@ -74,7 +74,7 @@ impl Handler<Assignment> for Converter {
 impl ConverterDeps {
     async fn convert(&self, job: &Job) -> Result<(), JobError> {
         let row = job.recording.as_ref().ok_or_else(gone)?;
-        let recording = match self.handover.take(row.id) {
+        let recording = match self.handover.take(row.id, row.digest) {
             Some(recording) => recording,
             None => self.read(row).await?,
         };

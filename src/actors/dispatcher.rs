@@ -2,6 +2,7 @@
 //! It is woken when work arrives or a hand is free; the tick is for what becomes due by time.
 
 use super::converter::Converter;
+use super::eraser::Eraser;
 use super::scorer::ScorerPool;
 use super::supervision::Handle;
 use super::trainer::Trainers;
@@ -29,6 +30,8 @@ pub struct DispatcherDeps {
     pub trainers: Trainers,
     /// Who score.
     pub scorers: ScorerPool,
+    /// Who deletes.
+    pub eraser: Handle<Eraser>,
     /// This process, in leases.
     pub owner: Arc<str>,
     /// How often to look for what became due.
@@ -134,6 +137,10 @@ impl DispatcherDeps {
             JobKind::Train => self.trainers.give(assignment),
             JobKind::Score => {
                 self.scorers.give(assignment);
+                Ok(())
+            }
+            JobKind::Delete => {
+                let _ = self.eraser.tell(assignment);
                 Ok(())
             }
         }

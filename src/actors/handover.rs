@@ -3,6 +3,7 @@
 
 use crate::domain::ids::TestEventId;
 use crate::domain::recording::Recording;
+use crate::storage::objects::Digest;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +17,7 @@ pub struct Handover {
 #[derive(Debug, Default)]
 struct Shelf {
     bytes: usize,
-    recordings: HashMap<TestEventId, Arc<Recording>>,
+    recordings: HashMap<TestEventId, (Digest, Arc<Recording>)>,
     order: VecDeque<TestEventId>,
 }
 
@@ -27,15 +28,16 @@ impl Handover {
         Self { limit, shelf: Arc::default() }
     }
 
-    /// Puts a recording there.
-    pub fn put(&self, recording: Arc<Recording>) {
+    /// Puts a recording there, whose document has that digest. It takes the place of another of that id: one that was deleted.
+    pub fn put(&self, digest: Digest, recording: Arc<Recording>) {
         let mut shelf = self.shelf();
         let id = recording.id();
-        if recording.memory() > self.limit || shelf.recordings.contains_key(&id) {
+        let _ = shelf.remove(id);
+        if recording.memory() > self.limit {
             return;
         }
         shelf.bytes += recording.memory();
-        shelf.recordings.insert(id, recording);
+        shelf.recordings.insert(id, (digest, recording));
         shelf.order.push_back(id);
         while shelf.bytes > self.limit || shelf.order.len() > 2 * shelf.recordings.len() + 16 {
             let Some(oldest) = shelf.order.pop_front() else { break };
@@ -43,10 +45,10 @@ impl Handover {
         }
     }
 
-    /// Takes a recording away.
+    /// Takes away the recording of that id; it is given where its document has that digest.
     #[must_use]
-    pub fn take(&self, id: TestEventId) -> Option<Arc<Recording>> {
-        self.shelf().remove(id)
+    pub fn take(&self, id: TestEventId, digest: Digest) -> Option<Arc<Recording>> {
+        self.shelf().remove(id).filter(|(known, _)| *known == digest).map(|(_, recording)| recording)
     }
 
     fn shelf(&self) -> std::sync::MutexGuard<'_, Shelf> {
@@ -55,9 +57,9 @@ impl Handover {
 }
 
 impl Shelf {
-    fn remove(&mut self, id: TestEventId) -> Option<Arc<Recording>> {
-        let recording = self.recordings.remove(&id)?;
-        self.bytes = self.bytes.saturating_sub(recording.memory());
-        Some(recording)
+    fn remove(&mut self, id: TestEventId) -> Option<(Digest, Arc<Recording>)> {
+        let removed = self.recordings.remove(&id)?;
+        self.bytes = self.bytes.saturating_sub(removed.1.memory());
+        Some(removed)
     }
 }

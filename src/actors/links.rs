@@ -68,7 +68,7 @@ impl Links {
                 let row = self.database.recording(id).await?.ok_or_else(nowhere)?;
                 ObjectKey::csv(&row.patient, &row.movement, row.day, id)
             }
-            Linked::Report => ObjectKey::pdf(&self.database.claim(id).await?.ok_or_else(nowhere)?.patient, id),
+            Linked::Report => ObjectKey::pdf(&self.database.claim(id).await?.patient.ok_or_else(nowhere)?, id),
         };
         Ok((linked, id, key))
     }

@@ -7,6 +7,7 @@ pub mod compute;
 pub mod converter;
 pub mod courier;
 pub mod dispatcher;
+pub mod eraser;
 mod error;
 pub mod handover;
 pub mod ingest;

@@ -2,11 +2,10 @@
 //! else; and the links to it and to the recording.
 
 use super::ServiceError;
-use super::authorization::authorize;
 use super::compute::Compute;
 use super::links::{Link, Links};
+use super::resolver::DocumentsLeave;
 use crate::documents::report::{Content, render};
-use crate::domain::access::{Access, Caller};
 use crate::domain::clock::SharedClock;
 use crate::domain::ids::{PatientId, TestEventId};
 use crate::domain::link::Linked;
@@ -21,8 +20,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// What is absent where the caller may not see it.
+/// What is absent where an event was deleted meanwhile.
 const SUBJECT: &str = "test event";
+
+/// Reports that are made for one request at most, where the event changes while they are.
+const ROUNDS: u32 = 3;
 
 /// What the actor works with.
 #[derive(Debug, Clone)]
@@ -68,12 +70,8 @@ supervised!(Reporter, "reporter");
 /// Asks for links to the documents of a test event.
 #[derive(Debug)]
 pub struct LinkDocuments {
-    /// Who asks.
-    pub caller: Caller,
-    /// Of whom.
-    pub patient: PatientId,
-    /// Of which event.
-    pub id: TestEventId,
+    /// Of which event, for somebody who may read it.
+    pub leave: DocumentsLeave,
     /// The patient's name, for a report of a patient whose row has none.
     pub patient_name: String,
 }
@@ -112,25 +110,49 @@ impl Handler<LinkDocuments> for Reporter {
 
 impl ReporterDeps {
     async fn documents(&self, ask: LinkDocuments) -> Result<DocumentLinks, ServiceError> {
-        let LinkDocuments { caller, patient, id, patient_name } = ask;
-        authorize(&self.database, &caller.role, &Access::Patient(patient.clone()), SUBJECT).await?;
-        let key = ObjectKey::pdf(&patient, id);
+        let LinkDocuments { leave, patient_name } = ask;
+        let (patient, id) = leave.event();
+        let key = ObjectKey::pdf(patient, id);
         // Of several requests for one event the first makes its report, and the others find it.
         let turn = self.under_way.turn_of(id);
         let _turn = turn.lock().await;
-        let record = self.database.event_record(id, &patient).await?.ok_or(ServiceError::NotFound(SUBJECT))?;
-        let content = Content::new(&record, &patient_name);
-        if !self.is_kept(&key, &content.mark()).await? {
-            self.make(&record, content, &key).await?;
-        }
+        let record = self.reported(patient, id, &patient_name, &key).await?;
         let csv = match record.recording.filter(|recorded| recorded.quality.is_some()) {
             None => None,
             Some(recorded) => {
-                let key = ObjectKey::csv(&patient, &recorded.movement, recorded.day, id);
+                let key = ObjectKey::csv(patient, &recorded.movement, recorded.day, id);
                 Some(self.links.link(Linked::Csv, id, &key).await?)
             }
         };
         Ok(DocumentLinks { report: self.links.link(Linked::Report, id, &key).await?, csv })
+    }
+
+    /// The event, of which the PDF under that key tells. Read again after the PDF was made: what changed meanwhile is told of,
+    /// too, and an event that was deleted leaves nothing behind.
+    async fn reported(
+        &self,
+        patient: &PatientId,
+        id: TestEventId,
+        named: &str,
+        key: &ObjectKey,
+    ) -> Result<EventRecord, ServiceError> {
+        let mut made = None;
+        for _ in 0..ROUNDS {
+            let Some(record) = self.database.event_record(id, patient).await? else {
+                if made.is_some() {
+                    self.objects.delete(key).await?;
+                }
+                return Err(ServiceError::NotFound(SUBJECT));
+            };
+            let content = Content::new(&record, named);
+            let mark = content.mark();
+            if made.as_ref() == Some(&mark) || self.is_kept(key, &mark).await? {
+                return Ok(record);
+            }
+            self.make(&record, content, key).await?;
+            made = Some(mark);
+        }
+        Err(ServiceError::busy("an event that changes all the time"))
     }
 
     /// Whether the PDF that is kept says what it should.
@@ -159,13 +181,7 @@ impl ReporterDeps {
         let made_at = self.clock.now();
         let drawn = self.compute.run(move || render(&content, recording.as_deref(), made_at)).await?;
         let pdf = drawn.map_err(|error| ServiceError::Internal(error.into()))?;
-        self.objects.put(key, pdf.into()).await?;
-        // An event that was deleted meanwhile must leave nothing behind.
-        if self.database.claim(record.event.id).await?.is_none() {
-            self.objects.delete(key).await?;
-            return Err(ServiceError::NotFound(SUBJECT));
-        }
-        Ok(())
+        Ok(self.objects.put(key, pdf.into()).await?)
     }
 
     /// The recording; none where its object is gone or is not what was kept.

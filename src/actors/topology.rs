@@ -7,6 +7,7 @@ use super::compute::Compute;
 use super::converter::{Converter, ConverterDeps};
 use super::courier::{Courier, CourierDeps};
 use super::dispatcher::{Dispatcher, DispatcherDeps};
+use super::eraser::{Eraser, EraserDeps};
 use super::handover::Handover;
 use super::ingest::{Ingest, IngestDeps};
 use super::links::Links;
@@ -105,6 +106,7 @@ impl Topology {
         );
         let draining = Arc::new(AtomicBool::new(false));
 
+        let rule = TrainingRule { minimum: config.training.minimum, every: config.training.every };
         let process: Arc<str> = entropy.uuid().to_string().into();
         let wire_deps = WireDeps {
             database: database.clone(),
@@ -143,6 +145,7 @@ impl Topology {
             compute: compute.clone(),
             ledger: ledger.clone(),
             updates: updates.clone(),
+            rule,
         };
         let trainers = Trainers::new(
             trainer_deps,
@@ -161,10 +164,19 @@ impl Topology {
             handover: handover.clone(),
             ledger: ledger.clone(),
             updates: updates.clone(),
-            rule: TrainingRule { minimum: config.training.minimum, every: config.training.every },
+            rule,
         };
         let (converter, converter_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Converter::new(converter_deps.clone()));
+
+        let eraser_deps = EraserDeps {
+            database: database.clone(),
+            objects: objects.clone(),
+            clock: clock.clone(),
+            updates: updates.clone(),
+        };
+        let (eraser, eraser_supervisor) =
+            Supervisor::start(&policy, &metrics, &entropy, move || Eraser::new(eraser_deps.clone()));
 
         let dispatcher_deps = DispatcherDeps {
             database: database.clone(),
@@ -173,6 +185,7 @@ impl Topology {
             converter,
             trainers: trainers.clone(),
             scorers: scorer_pool,
+            eraser,
             owner: process,
             tick: Duration::from_millis(config.queue.tick_ms),
             draining: draining.clone(),
@@ -184,7 +197,7 @@ impl Topology {
 
         let ingest_deps = IngestDeps {
             database: database.clone(),
-            objects,
+            objects: objects.clone(),
             clock: clock.clone(),
             compute,
             handover,
@@ -197,12 +210,16 @@ impl Topology {
         let (ingest, ingest_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Ingest::new(ingest_deps.clone()));
 
-        let resolver_deps = ResolverDeps::new(
-            database.clone(),
-            clock.clone(),
-            config.graphql.at_once,
-            seconds(config.graphql.deadline_seconds),
-        );
+        let resolver_deps = ResolverDeps {
+            database: database.clone(),
+            objects,
+            clock: clock.clone(),
+            ledger: ledger.clone(),
+            updates: updates.clone(),
+            rule,
+            at_once: Arc::new(Semaphore::new(config.graphql.at_once)),
+            deadline: seconds(config.graphql.deadline_seconds),
+        };
         let (resolver, resolver_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Resolver::new(resolver_deps.clone()));
 
@@ -217,7 +234,7 @@ impl Topology {
 
         let mut supervisors = vec![ingest_supervisor, resolver_supervisor, auth_supervisor];
         supervisors.extend(documents.supervisors);
-        supervisors.extend([dispatcher_supervisor, converter_supervisor]);
+        supervisors.extend([dispatcher_supervisor, converter_supervisor, eraser_supervisor]);
         supervisors.extend(scorer_supervisors);
         supervisors.extend(wire_supervisor);
         #[cfg(feature = "aws")]
@@ -350,8 +367,8 @@ fn work_policy(config: &Config) -> WorkPolicy {
     let queue = &config.queue;
     let deadline = seconds(queue.deadline_seconds);
     WorkPolicy {
-        at_once: [queue.converts_at_once, config.training.at_once, queue.scores_at_once],
-        deadline: [deadline, seconds(queue.training_deadline_seconds), deadline],
+        at_once: [queue.converts_at_once, config.training.at_once, queue.scores_at_once, queue.deletions_at_once],
+        deadline: [deadline, seconds(queue.training_deadline_seconds), deadline, deadline],
         lease: seconds(queue.lease_seconds),
         max_attempts: queue.max_attempts,
         backoff_first: Duration::from_millis(queue.backoff_first_ms),

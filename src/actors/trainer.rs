@@ -10,7 +10,7 @@ use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::ModelVersion;
 use crate::domain::object_key::ObjectKey;
-use crate::storage::database::{Database, Job, JobKind, NewModel};
+use crate::storage::database::{Database, Job, JobKind, NewModel, TrainingRule};
 use crate::storage::objects::{Digest, Objects};
 use crate::supervised;
 use actix::prelude::*;
@@ -23,7 +23,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Training recordings that a model is made from at most: the newest.
-const NEWEST: i64 = 200;
+const NEWEST: u32 = 200;
 
 /// What the actors work with.
 #[derive(Debug, Clone)]
@@ -40,6 +40,8 @@ pub struct TrainerDeps {
     pub ledger: Ledger,
     /// Tells who waits.
     pub updates: Updates,
+    /// From how many recordings on.
+    pub rule: TrainingRule,
 }
 
 /// The actor: one care provider's.
@@ -78,8 +80,13 @@ impl TrainerDeps {
     async fn train(&self, job: &Job) -> Result<(), JobError> {
         let gone = || JobError::dead("recording_gone", "the recording that completed the count was deleted");
         let row = job.recording.clone().ok_or_else(gone)?;
-        let count = row.training_ordinal.ok_or_else(gone)?;
-        let recordings = self.database.training_recordings(&row.patient, &row.movement, count, NEWEST).await?;
+        let last = row.training_ordinal.ok_or_else(gone)?;
+        let found = self.database.training_recordings(&row.patient, &row.movement, last, NEWEST).await?;
+        if found.count < self.rule.minimum {
+            // Some were deleted; the one that makes them enough again queues another training.
+            return Ok(self.database.end_job(job.fence).await?);
+        }
+        let (recordings, generation) = (&found.newest, found.generation);
         let set = TrainingSet {
             ids: recordings.iter().map(|recording| recording.id.to_string()).collect(),
             features: recordings.iter().map(|recording| recording.features.clone()).collect(),
@@ -87,7 +94,8 @@ impl TrainerDeps {
         };
         // The same training asked for twice is the same seed, and so the same model.
         let seed = u64::try_from(job.fence.job_id).unwrap_or_default();
-        let (feature_set, version) = (stance_models::features::FEATURE_SET, version(&row.id.to_string(), count)?);
+        let feature_set = stance_models::features::FEATURE_SET;
+        let version = ModelVersion::of_training(row.id, last, generation);
         if recordings.iter().any(|recording| recording.feature_set != feature_set) {
             return Err(JobError::dead("feature_set_changed", "the recordings were converted by another version"));
         }
@@ -109,26 +117,26 @@ impl TrainerDeps {
             version,
             patient: row.patient.clone(),
             movement: row.movement.clone(),
-            training_recordings: count,
+            training_recordings: found.count,
+            first_ordinal: recordings.first().map_or(last, |first| first.ordinal),
+            last_ordinal: last,
+            generation,
             artifact_digest: Digest::of(&artifact),
             feature_set: feature_set.to_owned(),
             leave_one_out_error: card.leave_one_out_error,
             card: serde_json::to_string(&card).map_err(|_| JobError::Retry("model card could not be written"))?,
         };
         self.objects.put(&model.artifact_key, artifact.into()).await?;
-        let queued = self.database.finish_training(job.fence, &model, self.clock.now()).await?;
-        tracing::info!(model = %model.version, recordings = count, queued, "a model was trained");
+        let Some(queued) = self.database.finish_training(job.fence, &model, self.clock.now()).await? else {
+            // What deletes removes it, too, but later.
+            self.objects.delete(&model.artifact_key).await?;
+            return Err(JobError::Retry("a recording that it learned from was deleted"));
+        };
+        tracing::info!(model = %model.version, recordings = found.count, queued, "a model was trained");
         self.ledger.wake(JobKind::Score);
         self.updates.publish(job.subject, true);
         Ok(())
     }
-}
-
-/// A version says nothing about the person: it is made from the recording that completed the count, and the count.
-fn version(id: &str, count: i64) -> Result<ModelVersion, JobError> {
-    let short: String = id.chars().filter(char::is_ascii_hexdigit).take(16).collect();
-    ModelVersion::new(format!("v{count}-{short}"))
-        .map_err(|_| JobError::dead("model_version", "no version could be made"))
 }
 
 /// All trainers. Cheap to clone.

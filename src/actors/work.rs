@@ -70,9 +70,9 @@ impl From<super::compute::ComputeError> for JobError {
 #[derive(Debug, Clone)]
 pub struct WorkPolicy {
     /// How many jobs of each kind at once, in the order of [`JobKind::ALL`].
-    pub at_once: [usize; 3],
+    pub at_once: [usize; 4],
     /// How long a job of each kind may take.
-    pub deadline: [Duration; 3],
+    pub deadline: [Duration; 4],
     /// How long a lease holds without being extended.
     pub lease: Duration,
     /// Attempts before a job is given up.
@@ -90,6 +90,7 @@ fn index(kind: JobKind) -> usize {
         JobKind::Convert => 0,
         JobKind::Train => 1,
         JobKind::Score => 2,
+        JobKind::Delete => 3,
     }
 }
 

@@ -50,6 +50,7 @@ impl Config {
             ("queue.tick_ms", self.queue.tick_ms),
             ("queue.converts_at_once", self.queue.converts_at_once as u64),
             ("queue.scores_at_once", self.queue.scores_at_once as u64),
+            ("queue.deletions_at_once", self.queue.deletions_at_once as u64),
             ("supervision.mailbox", self.supervision.mailbox as u64),
             ("supervision.probe_every_ms", self.supervision.probe_every_ms),
             ("supervision.stuck_after_ms", self.supervision.stuck_after_ms),

@@ -303,6 +303,8 @@ section!(
         converts_at_once: usize = 4,
         /// Scorings at once.
         scores_at_once: usize = 32,
+        /// Deleted test events whose objects are removed at once.
+        deletions_at_once: usize = 4,
         /// Seconds that a conversion or a scoring may take.
         deadline_seconds: u64 = 60,
         /// Seconds that a training may take.

@@ -45,6 +45,10 @@ pub struct Caller {
 pub enum Access {
     /// Read or write what carries this patient's id: profile, events, scores, recordings, consent.
     Patient(PatientId),
+    /// Set the score of this patient's event by hand.
+    Score(PatientId),
+    /// Read the directory: the ids and names of all patients.
+    ReadDirectory,
     /// Create a patient.
     CreatePatient,
     /// Create a care provider.
@@ -76,13 +80,20 @@ pub fn decide(role: &Role, access: &Access) -> Decision {
     match (role, access) {
         (Role::Admin, _) | (Role::Patient(_) | Role::CareProvider(_), Access::ReadTestTypes) => Decision::Allowed,
         (Role::Patient(own), Access::Patient(asked)) => allowed_or_absent(own == asked),
-        (Role::CareProvider(_), Access::Patient(_)) => Decision::AllowedIfLinked,
+        // Nobody scores themselves; another's event is not there to be scored.
+        (Role::Patient(own), Access::Score(asked)) if own != asked => Decision::Absent,
+        (Role::CareProvider(_), Access::Patient(_) | Access::Score(_)) => Decision::AllowedIfLinked,
         (Role::CareProvider(own), Access::CareProvider(asked)) => allowed_or_absent(own == asked),
-        (Role::CareProvider(_), Access::CreatePatient) => Decision::Allowed,
+        (Role::CareProvider(_), Access::CreatePatient | Access::ReadDirectory) => Decision::Allowed,
         (Role::CareProvider(_), Access::CreateCareProvider | Access::ChangeTestTypes)
         | (
             Role::Patient(_),
-            Access::CreatePatient | Access::CreateCareProvider | Access::CareProvider(_) | Access::ChangeTestTypes,
+            Access::Score(_)
+            | Access::ReadDirectory
+            | Access::CreatePatient
+            | Access::CreateCareProvider
+            | Access::CareProvider(_)
+            | Access::ChangeTestTypes,
         ) => Decision::Forbidden,
     }
 }
@@ -110,6 +121,9 @@ mod tests {
         let table = [
             (Access::Patient(patient("own")), [Allowed, AllowedIfLinked, Allowed]),
             (Access::Patient(patient("other")), [Absent, AllowedIfLinked, Allowed]),
+            (Access::Score(patient("own")), [Forbidden, AllowedIfLinked, Allowed]),
+            (Access::Score(patient("other")), [Absent, AllowedIfLinked, Allowed]),
+            (Access::ReadDirectory, [Forbidden, Allowed, Allowed]),
             (Access::CreatePatient, [Forbidden, Allowed, Allowed]),
             (Access::CreateCareProvider, [Forbidden, Forbidden, Allowed]),
             (Access::CareProvider(care_provider("own")), [Forbidden, Allowed, Allowed]),

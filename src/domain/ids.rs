@@ -132,6 +132,20 @@ name_id!(
     ModelVersion,
     64
 );
+impl ModelVersion {
+    /// The version of what one training makes: of the training recording that it was asked for, the last one that it learns
+    /// from, at its place among the patient's, and how many of those had been deleted. The same training asked for twice has
+    /// one version, and it says nothing about the person.
+    #[must_use]
+    pub fn of_training(last: TestEventId, ordinal: i64, generation: i64) -> Self {
+        let short: String = last.to_string().chars().filter(char::is_ascii_hexdigit).take(16).collect();
+        Self(match generation {
+            0 => format!("v{ordinal}-{short}"),
+            _ => format!("v{ordinal}-{short}-{generation}"),
+        })
+    }
+}
+
 uuid_id!(
     /// A test event and its recording (`testID`), made on the phone: the idempotency key of the pipeline.
     TestEventId

@@ -6,6 +6,7 @@ use super::problem::Problem;
 use crate::actors::ServiceError;
 use crate::actors::courier::{Consignment, SendLinked, SendRecord};
 use crate::actors::links::Link;
+use crate::actors::resolver::{Ask, ReadRecord};
 use crate::domain::ids::PatientId;
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
@@ -37,7 +38,9 @@ async fn export(
     services: web::Data<Services>,
 ) -> Result<HttpResponse, Problem> {
     let patient: PatientId = patient.parse().map_err(|_| ServiceError::NotFound("patient"))?;
-    Ok(send(services.courier.ask(SendRecord { caller, patient }).await.map_err(ServiceError::from)??))
+    let ask = Ask { caller, operation: ReadRecord { patient } };
+    let leave = services.resolver.ask(ask).await.map_err(ServiceError::from)??;
+    Ok(send(services.courier.ask(SendRecord { leave }).await.map_err(ServiceError::from)??))
 }
 
 fn send(consignment: Consignment) -> HttpResponse {

@@ -23,7 +23,7 @@ struct Operation {
 }
 
 /// Each about the patient `own`, who is linked to `clinic-1`.
-const OPERATIONS: [Operation; 13] = [
+const OPERATIONS: [Operation; 23] = [
     Operation {
         name: "getPatientById",
         document: "{ getPatientById(patient_id: \"own\") { patient_id } }",
@@ -61,6 +61,50 @@ const OPERATIONS: [Operation; 13] = [
         expected: [Done, Absent, Done, Absent, Done, SignIn],
     },
     Operation {
+        name: "putBalanceScore",
+        document:
+            "mutation { putBalanceScore(test_event_id: \"7a96f43b-53d5-45e6-9bd4-5318036dae55\", balance_score: 60)
+            { test_event_id } }",
+        expected: [Forbidden, Absent, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "assignTestToPatient",
+        document: "mutation { assignTestToPatient(patient_id: \"own\", test_type: \"sit-to-stand\") { patient_id } }",
+        expected: [Done, Absent, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "getPatientAssignedTests",
+        document: "{ getPatientAssignedTests(patient_id: \"own\") { test_type } }",
+        expected: [Done, Absent, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "removeTestFromPatient",
+        document: "mutation { removeTestFromPatient(patient_id: \"own\", test_type: \"sit-to-stand\") }",
+        expected: [Done, Absent, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "getScoreStatsOverTime",
+        document: "{ getScoreStatsOverTime(patient_id: \"own\", from_time: \"2026-01-01 00:00:00\",
+            to_time: \"2026-12-31 00:00:00\", stat: avg) }",
+        expected: [Done, Absent, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "getMeasurementRange",
+        document: "{ getMeasurementRange(patient_id: \"own\", measurement: ay) { min } }",
+        expected: [Done, Absent, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "getMeasurementData",
+        document: "{ getMeasurementData(test_event_id: \"RECORDED\", test_type: \"sit-to-stand\", measurement: ay,
+            patient_id: \"own\", year: 2026, month: 1, day: 31) { ts } }",
+        expected: [Done, Absent, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "getAllPatients",
+        document: "{ getAllPatients { patient_id } }",
+        expected: [Forbidden, Forbidden, Done, Done, Done, SignIn],
+    },
+    Operation {
         name: "getPatientsForCareprovider",
         document: "{ getPatientsForCareprovider(care_provider_id: \"clinic-1\") { patient_id } }",
         expected: [Forbidden, Forbidden, Done, Absent, Done, SignIn],
@@ -94,6 +138,18 @@ const OPERATIONS: [Operation; 13] = [
         name: "getAllAvailableTests",
         document: "{ getAllAvailableTests { test_type } }",
         expected: [Done, Done, Done, Done, Done, SignIn],
+    },
+    Operation {
+        name: "deleteTestEventFromS3",
+        document:
+            "mutation { deleteTestEventFromS3(test_event_id: \"RECORDED\", patient_id: \"own\", year: 2026, month: 1,
+            day: 31, test_type: \"sit-to-stand\") }",
+        expected: [Done, Absent, Done, Absent, Done, SignIn],
+    },
+    Operation {
+        name: "deleteTestEventFromDB",
+        document: "mutation { deleteTestEventFromDB(test_event_id: \"RECORDED\", patient_id: \"own\") }",
+        expected: [Done, Absent, Done, Absent, Done, SignIn],
     },
 ];
 
@@ -131,15 +187,21 @@ async fn verdict(caller: &Client, document: &str) -> (Verdict, Value) {
 async fn every_role_may_do_with_graphql_what_the_policy_says_and_nothing_else() {
     let program = Program::start();
     let callers = callers(&program).await;
-    // The event that is asked for is there.
+    // The event that is asked for is there, and a recording.
     verdict(&callers[2], OPERATIONS[2].document).await;
+    let recorded = fresh_id();
+    assert_eq!(callers[2].upload_and_wait(document("own", recorded).to_string()).await.status, 200);
     for operation in &OPERATIONS {
+        let asked = operation.document.replace("RECORDED", &recorded.to_string());
         for (who, (caller, expected)) in callers.iter().zip(operation.expected).enumerate() {
-            let (found, answer) = verdict(caller, operation.document).await;
+            let (found, answer) = verdict(caller, &asked).await;
             assert_eq!(found, expected, "{} as caller {who}: {answer}", operation.name);
             if found == Absent {
                 // The same answer, to the byte, for a patient or a care provider that does not exist.
-                let unknown = operation.document.replace("\"own\"", "\"ghost\"").replace("\"clinic-1\"", "\"ghost\"");
+                let unknown = asked
+                    .replace("\"own\"", "\"ghost\"")
+                    .replace("\"clinic-1\"", "\"ghost\"")
+                    .replace("7a96f43b-53d5-45e6-9bd4-5318036dae55", "00000000-0000-4000-8000-000000000000");
                 assert_eq!(verdict(caller, &unknown).await, (Absent, answer), "{} as caller {who}", operation.name);
             }
         }

@@ -8,6 +8,8 @@ mod accounts;
 mod backfill;
 mod bodies;
 mod command_line;
+mod contract;
+mod deletion;
 mod events;
 mod export;
 mod faults;

@@ -8,12 +8,10 @@ mod record;
 pub use body::{Body, BrokenOff};
 
 use super::ServiceError;
-use super::authorization::authorize;
 use super::compute::Compute;
 use super::links::Links;
-use crate::domain::access::{Access, Caller};
+use super::resolver::RecordLeave;
 use crate::domain::clock::SharedClock;
-use crate::domain::ids::PatientId;
 use crate::storage::database::Database;
 use crate::storage::objects::Objects;
 use crate::supervised;
@@ -73,12 +71,9 @@ pub struct SendLinked {
 }
 
 /// Asks for everything that is kept of a patient.
-#[derive(Debug)]
 pub struct SendRecord {
-    /// Who asks.
-    pub caller: Caller,
-    /// Of whom.
-    pub patient: PatientId,
+    /// Of whom, for somebody who may read it.
+    pub leave: RecordLeave,
 }
 
 /// What is sent.
@@ -116,20 +111,14 @@ impl Handler<SendLinked> for Courier {
 }
 
 impl Handler<SendRecord> for Courier {
-    type Result = ResponseFuture<Result<Consignment, ServiceError>>;
+    type Result = Result<Consignment, ServiceError>;
 
-    fn handle(&mut self, SendRecord { caller, patient }: SendRecord, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, SendRecord { leave }: SendRecord, _: &mut Context<Self>) -> Self::Result {
         fail::fail_point!("courier");
-        let deps = self.0.clone();
-        Box::pin(async move {
-            const SUBJECT: &str = "patient";
-            authorize(&deps.database, &caller.role, &Access::Patient(patient.clone()), SUBJECT).await?;
-            let patient = deps.database.patient(&patient).await?.ok_or(ServiceError::NotFound(SUBJECT))?;
-            let place = place(&deps.records_at_once, "exports")?;
-            let body = record::send(&deps, patient, place);
-            let disposition = "attachment; filename=\"record.zip\"".to_owned();
-            Ok(Consignment { media_type: "application/zip", disposition, body })
-        })
+        let place = place(&self.0.records_at_once, "exports")?;
+        let body = record::send(&self.0, leave.into_patient(), place);
+        let disposition = "attachment; filename=\"record.zip\"".to_owned();
+        Ok(Consignment { media_type: "application/zip", disposition, body })
     }
 }
 

@@ -1,6 +1,6 @@
 //! An upload whose body has arrived becomes a durable raw object and its rows, or is refused with nothing left.
 
-use super::{IngestDeps, describe};
+use super::{IngestDeps, being_deleted, describe};
 use crate::actors::ServiceError;
 use crate::actors::authorization::authorize;
 use crate::domain::access::{Access, Caller, Role};
@@ -66,14 +66,19 @@ impl IngestDeps {
 
         let training = recording.clinic_score().is_some();
         let raw_key = ObjectKey::raw(patient, recording.movement(), recording.day(), training, id);
-        let new = describe(&recording, raw_key, staged.digest(), staged.len());
+        let claim = self.database.claim(id).await?;
+        let new = describe(&recording, raw_key, staged.digest(), staged.len(), claim.deletions);
         let now = self.clock.now();
-        let acceptance = match self.database.claim(id).await? {
-            Some(claim) if claim.patient != new.patient => Acceptance::Conflicting,
-            Some(Claim { digest: Some(digest), .. }) if digest == new.digest => Acceptance::Replayed,
-            Some(Claim { digest: Some(_), .. }) => Acceptance::Conflicting,
-            Some(Claim { digest: None, .. }) | None => self.accept(&staged, recording, &new, now).await?,
+        let acceptance = match claim {
+            Claim { patient: Some(patient), .. } if patient != new.patient => Acceptance::Conflicting,
+            Claim { digest: Some(digest), .. } if digest == new.digest => Acceptance::Replayed,
+            Claim { digest: Some(_), .. } => Acceptance::Conflicting,
+            Claim { being_deleted: true, .. } => Acceptance::Deleted,
+            Claim { .. } => self.accept(&staged, recording, &new, now).await?,
         };
+        if acceptance == Acceptance::Deleted {
+            return Err(being_deleted());
+        }
         if acceptance == Acceptance::Conflicting {
             return Err(ServiceError::Conflict {
                 code: "test_id_taken",
@@ -106,12 +111,12 @@ impl IngestDeps {
             return Ok(Acceptance::Conflicting);
         }
         let rows = self.database.accept_recording(new, now);
-        let acceptance = match self.record(new.id, Some(recording), rows).await {
+        let acceptance = match self.record(new, Some(recording), rows).await {
             Err(DatabaseError::MissingReference(_)) => return Err(ServiceError::NotFound("patient")),
             other => other?,
         };
-        if let (Acceptance::Conflicting, Kept::Made) = (acceptance, kept) {
-            // The id is taken, under another key or by another's event: no row will ever name this object.
+        if let (Acceptance::Conflicting | Acceptance::Deleted, Kept::Made) = (acceptance, kept) {
+            // The id is taken, under another key or by another's event, or the event was deleted: no row names this object.
             self.objects.delete(&new.raw_key).await?;
         }
         Ok(acceptance)

@@ -1,7 +1,7 @@
 //! A raw object that was put straight into the bucket becomes rows, by the same rules as an upload. It was acknowledged
 //! by the bucket: what breaks the rules is kept, and marked failed with its reason.
 
-use super::{IngestDeps, describe};
+use super::{IngestDeps, being_deleted, describe};
 use crate::actors::ServiceError;
 use crate::domain::bucket_event::RawKey;
 use crate::domain::recording::{Day, Recording, Refusal, parse};
@@ -43,9 +43,14 @@ impl IngestDeps {
     /// The work, for who has the turn.
     pub(super) async fn land(&self, raw: &RawKey) -> Result<Landing, ServiceError> {
         let id = raw.id;
-        if self.database.recording(id).await?.is_some() {
+        let claim = self.database.claim(id).await?;
+        if claim.digest.is_some() {
             return Ok(Landing::Known);
         }
+        if claim.being_deleted {
+            return Err(being_deleted());
+        }
+        let deletions = claim.deletions;
         let bytes = match self.objects.get(raw.key(), None).await {
             Ok(bytes) => Some(bytes),
             Err(ObjectError::TooLarge) => None,
@@ -68,24 +73,25 @@ impl IngestDeps {
         let (new, recording, failure) = match read.and_then(|recording| agrees(&recording, raw).map(|()| recording)) {
             Ok(recording) => {
                 let recording = Arc::new(recording);
-                let new = describe(&recording, raw.key().clone(), digest, size);
+                let new = describe(&recording, raw.key().clone(), digest, size, deletions);
                 (new, Some(recording), None)
             }
             Err(refusal) => {
                 let failure = Failure { code: refusal.code.to_owned(), message: refusal.detail };
-                (self.unread(raw, digest, size), None, Some(failure))
+                (self.unread(raw, digest, size, deletions), None, Some(failure))
             }
         };
         let rows = self.database.accept_landed(&new, failure.as_ref(), self.clock.now());
-        Ok(match self.record(id, recording, rows).await? {
+        Ok(match self.record(&new, recording, rows).await? {
             Acceptance::Accepted if failure.is_some() => Landing::Failed,
             Acceptance::Accepted => Landing::Accepted,
             Acceptance::Replayed | Acceptance::Conflicting => Landing::Known,
+            Acceptance::Deleted => return Err(being_deleted()),
         })
     }
 
     /// A recording of which only the key is known.
-    fn unread(&self, raw: &RawKey, digest: Digest, size: u64) -> NewRecording {
+    fn unread(&self, raw: &RawKey, digest: Digest, size: u64, deletions: i64) -> NewRecording {
         let now = self.clock.now();
         let today = Day { year: now.year(), month: now.month(), day: now.day() };
         NewRecording {
@@ -99,6 +105,7 @@ impl IngestDeps {
             clinic_score: None,
             samples: 0,
             taken: (now.timestamp_micros(), now.timestamp_micros()),
+            deletions,
         }
     }
 }

@@ -102,29 +102,34 @@ impl IngestDeps {
     /// as soon as the rows are there, and taken back where there are none.
     async fn record(
         &self,
-        id: TestEventId,
+        new: &NewRecording,
         recording: Option<Arc<Recording>>,
         rows: impl Future<Output = Result<Acceptance, DatabaseError>>,
     ) -> Result<Acceptance, DatabaseError> {
         let processed = recording.is_some();
         if let Some(recording) = recording {
-            self.handover.put(recording);
+            self.handover.put(new.digest, recording);
         }
         let accepted = rows.await;
         if let Ok(Acceptance::Accepted) = accepted {
             if processed {
                 self.ledger.wake(JobKind::Convert);
             }
-            self.updates.publish(id, !processed);
+            self.updates.publish(new.id, !processed);
         } else {
-            let _ = self.handover.take(id);
+            let _ = self.handover.take(new.id, new.digest);
         }
         accepted
     }
 }
 
+/// What is asked of who sends a test event that is being deleted, or was while it was sent.
+fn being_deleted() -> ServiceError {
+    ServiceError::busy("test event is being deleted")
+}
+
 /// The rows of a recording whose raw object is there.
-fn describe(recording: &Recording, raw_key: ObjectKey, digest: Digest, bytes: u64) -> NewRecording {
+fn describe(recording: &Recording, raw_key: ObjectKey, digest: Digest, bytes: u64, deletions: i64) -> NewRecording {
     let times = recording.timestamps();
     NewRecording {
         id: recording.id(),
@@ -137,6 +142,7 @@ fn describe(recording: &Recording, raw_key: ObjectKey, digest: Digest, bytes: u6
         clinic_score: recording.clinic_score(),
         samples: i64::try_from(recording.len()).unwrap_or(i64::MAX),
         taken: (times.first().map_or(0, |t| t.utc_micros), times.last().map_or(0, |t| t.utc_micros)),
+        deletions,
     }
 }
 

@@ -6,15 +6,20 @@ mod operations;
 
 pub use operation::{Ask, Operation};
 pub use operations::{
-    AddTestType, AllTests, CareProviderById, CreateCareProvider, CreatePatient, LinkPatient, PatientById,
-    PatientsOfCareProvider, PutTestResult, RecordConsent, RecordingStatus, TestEventById, TestEvents,
+    AddTestType, AllTests, AssignTest, AssignedTests, Assignment, CareProviderById, CreateCareProvider, CreatePatient,
+    DeleteTestEvent, DocumentsLeave, Erased, LinkPatient, PatientById, PatientDirectory, PatientsOfCareProvider,
+    PutBalanceScore, PutTestResult, RangesOverTime, ReadDocuments, ReadRecord, RecordConsent, RecordLeave,
+    RecordingStatus, SamplesOfAxis, ScoresOverTime, TestEventById, TestEvents, ToldSamples, UnassignTest,
 };
 
 use super::ServiceError;
 use super::authorization::authorize;
+use super::updates::Updates;
+use super::work::Ledger;
 use crate::domain::access::Caller;
 use crate::domain::clock::SharedClock;
-use crate::storage::database::Database;
+use crate::storage::database::{Database, TrainingRule};
+use crate::storage::objects::Objects;
 use crate::supervised;
 use actix::prelude::*;
 use std::sync::Arc;
@@ -24,18 +29,22 @@ use tokio::sync::Semaphore;
 /// What operations work with.
 #[derive(Debug, Clone)]
 pub struct ResolverDeps {
-    database: Database,
-    clock: SharedClock,
-    at_once: Arc<Semaphore>,
-    deadline: Duration,
-}
-
-impl ResolverDeps {
-    /// At most `at_once` operations, each within `deadline`.
-    #[must_use]
-    pub fn new(database: Database, clock: SharedClock, at_once: usize, deadline: Duration) -> Self {
-        Self { database, clock, at_once: Arc::new(Semaphore::new(at_once)), deadline }
-    }
+    /// Rows.
+    pub database: Database,
+    /// Objects.
+    pub objects: Objects,
+    /// Time.
+    pub clock: SharedClock,
+    /// Woken when a job is queued; knows how long jobs may take.
+    pub ledger: Ledger,
+    /// Tells who waits.
+    pub updates: Updates,
+    /// From how many recordings on a model is trained.
+    pub rule: TrainingRule,
+    /// Operations under way at once; further ones are told to come back.
+    pub at_once: Arc<Semaphore>,
+    /// How long an operation may take.
+    pub deadline: Duration,
 }
 
 /// The actor.
@@ -86,4 +95,4 @@ async fn allow<O: Operation>(deps: &ResolverDeps, caller: &Caller, operation: &O
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,13 +1,41 @@
 use super::*;
+use crate::actors::metrics::Metrics;
+use crate::actors::work::WorkPolicy;
 use crate::domain::access::Role;
 use crate::domain::clock::SystemClock;
+use crate::domain::entropy::Entropy;
 use crate::domain::ids::{AccountId, CareProviderId, PatientId, SessionId};
 use crate::storage::database::{Patient, PatientLink};
+use crate::storage::objects::Folder;
+use std::path::Path;
 
-async fn deps() -> (tempfile::TempDir, ResolverDeps) {
-    let folder = tempfile::tempdir().unwrap();
-    let database = Database::open_sqlite(&folder.path().join("rows.db"), 2, Duration::from_secs(5)).await.unwrap();
-    (folder, ResolverDeps::new(database, Arc::new(SystemClock), 8, Duration::from_secs(5)))
+/// What operations work with on an empty database, where nobody does the jobs.
+pub(crate) async fn deps(folder: &Path) -> ResolverDeps {
+    let second = Duration::from_secs(1);
+    let database = Database::open_sqlite(&folder.join("rows.db"), 2, 5 * second).await.unwrap();
+    let (clock, entropy): (SharedClock, _) = (Arc::new(SystemClock), Entropy::from_seed(1));
+    let updates = Updates::new(16, None);
+    let policy = WorkPolicy {
+        at_once: [1; 4],
+        deadline: [second; 4],
+        lease: second,
+        max_attempts: 1,
+        backoff_first: second,
+        backoff_cap: second,
+        longest_rest: second,
+    };
+    let objects = Folder::open(&folder.join("objects"), 1 << 20, &entropy).unwrap();
+    let ledger = Ledger::new(policy, database.clone(), clock.clone(), entropy, Metrics::new(), updates.clone(), None);
+    ResolverDeps {
+        database,
+        objects: Objects::Folder(objects),
+        clock,
+        ledger,
+        updates,
+        rule: TrainingRule { minimum: 10, every: 10 },
+        at_once: Arc::new(Semaphore::new(8)),
+        deadline: 5 * second,
+    }
 }
 
 fn caller(role: Role) -> Caller {
@@ -26,7 +54,8 @@ async fn run<O: Operation>(deps: &ResolverDeps, role: &Role, operation: O) -> Re
 
 #[tokio::test]
 async fn what_a_caller_may_not_see_is_told_like_what_is_not_there() {
-    let (_folder, deps) = deps().await;
+    let folder = tempfile::tempdir().unwrap();
+    let deps = deps(folder.path()).await;
     let clinic = CareProviderId::new("clinic").unwrap();
     let provider = Role::CareProvider(clinic.clone());
     let care_provider = crate::storage::database::CareProvider { id: clinic.clone(), email: None };

@@ -9,7 +9,7 @@ use crate::actors::topology::{Ground, Topology};
 use crate::config::{Config, seconds};
 use crate::domain::bucket_event::RawKey;
 use crate::domain::object_key::ObjectKey;
-use crate::storage::database::Database;
+use crate::storage::database::{Database, JobKind, QueueDepth};
 use anyhow::{Context, bail};
 use comfy_table::Table;
 use futures_util::{StreamExt, stream};
@@ -103,7 +103,9 @@ async fn finish(database: &Database) -> anyhow::Result<()> {
         .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} conversions, trainings and scores")?);
     loop {
         let depths = database.queue_depths().await?;
-        let left: i64 = depths.iter().filter(|depth| depth.state != "dead").map(|depth| depth.jobs).sum();
+        // A deletion may wait long for its last look, and is no work of an import.
+        let waits = |depth: &&QueueDepth| depth.state != "dead" && depth.kind != JobKind::Delete;
+        let left: i64 = depths.iter().filter(waits).map(|depth| depth.jobs).sum();
         let left = u64::try_from(left).unwrap_or_default();
         if left == 0 {
             break;

@@ -336,7 +336,9 @@ fn without_a_recording_or_with_a_failed_one_the_report_says_so() {
 #[test]
 fn real_recordings_are_drawn() {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
-    let files = ["app_sit_to_stand"].iter().filter_map(|folder| std::fs::read_dir(data.join(folder)).ok());
+    let files = ["app_sit_to_stand", "timed_up_and_go/tug-s01"]
+        .iter()
+        .filter_map(|folder| std::fs::read_dir(data.join(folder)).ok());
     for file in
         files.flatten().map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "json"))
     {

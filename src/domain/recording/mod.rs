@@ -1,23 +1,22 @@
 //! A recording: nine axes over time, as the phone sent them.
 
+mod axis;
 mod columns;
 mod document;
 mod quality;
 mod refusal;
 mod timestamps;
 
+pub use axis::{AXES, Axis};
 pub use document::parse;
 pub use quality::{Quality, assess};
 pub use refusal::{Refusal, RefusalKind};
-pub use timestamps::Timestamp;
+pub use timestamps::{Timestamp, TimestampWriter};
 
 use super::ids::{Movement, PatientId, TestEventId};
 use bytes::Bytes;
 use chrono::NaiveDate;
 use columns::ColumnText;
-
-/// The axes in the order of every table: accelerometer (m/s², gravity included), gyroscope (rad/s), magnetometer (µT).
-pub const AXES: [&str; 9] = ["ax", "ay", "az", "gx", "gy", "gz", "mx", "my", "mz"];
 
 /// The local calendar day of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,6 +1,7 @@
 //! Timestamps of samples: `2023-04-25 12:04:52.228840 -07:00`, the offset optional; or RFC 3339.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate};
+use std::fmt::Write as _;
 
 /// When a sample was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,55 @@ impl TimestampReader {
         let utc_micros = local - i64::from(offset_minutes.unwrap_or(0)) * 60_000_000;
         Some(Timestamp { utc_micros, offset_minutes })
     }
+}
+
+/// Writes timestamps that follow one another as the app does: `2023-04-25 12:04:52.228840 -07:00`, without the offset where
+/// none was sent. What repeats from one to the next is written once.
+#[derive(Debug, Default)]
+pub struct TimestampWriter {
+    /// The minutes since 1970 in local time, and `YYYY-MM-DD HH:MM:` of them.
+    minute: Option<(i64, String)>,
+    /// The offset, and its text with the space before it.
+    offset: Option<(Option<i16>, String)>,
+}
+
+impl TimestampWriter {
+    /// The text of one; `None` for a time beyond the calendar.
+    pub fn write(&mut self, time: Timestamp) -> Option<String> {
+        let Timestamp { utc_micros, offset_minutes } = time;
+        let local = utc_micros.checked_add(i64::from(offset_minutes.unwrap_or(0)) * 60_000_000)?;
+        let (minutes, micros) = (local.div_euclid(60_000_000), local.rem_euclid(60_000_000));
+        if self.minute.as_ref().is_none_or(|(known, _)| *known != minutes) {
+            let minute = DateTime::from_timestamp(minutes.checked_mul(60)?, 0)?;
+            self.minute = Some((minutes, minute.format("%Y-%m-%d %H:%M:").to_string()));
+        }
+        if self.offset.as_ref().is_none_or(|(known, _)| *known != offset_minutes) {
+            self.offset = Some((offset_minutes, offset_text(offset_minutes)));
+        }
+        let ((_, minute), (_, offset)) = (self.minute.as_ref()?, self.offset.as_ref()?);
+        let mut text = String::with_capacity(minute.len() + 9 + offset.len());
+        text.push_str(minute);
+        let mut place = 10_000_000;
+        while place > 0 {
+            if place == 100_000 {
+                text.push('.');
+            }
+            text.push(char::from(b'0' + u8::try_from(micros / place % 10).unwrap_or_default()));
+            place /= 10;
+        }
+        text.push_str(offset);
+        Some(text)
+    }
+}
+
+fn offset_text(minutes: Option<i16>) -> String {
+    let mut text = String::new();
+    if let Some(minutes) = minutes {
+        let (sign, size) = (if minutes < 0 { '-' } else { '+' }, minutes.unsigned_abs());
+        // Writing to a string does not fail.
+        let _ = write!(text, " {sign}{:02}:{:02}", size / 60, size % 60);
+    }
+    text
 }
 
 /// `YYYY-MM-DD HH:MM:` or with a `T`, in microseconds since 1970.
@@ -114,6 +164,7 @@ fn read_offset(text: &[u8]) -> Option<Option<i16>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn read(text: &str) -> Option<(i64, Option<i16>)> {
         TimestampReader::default().read(text).map(|t| (t.utc_micros, t.offset_minutes))
@@ -150,6 +201,38 @@ mod tests {
             "2023-04-25 12:04:5",
         ] {
             assert_eq!(read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_what_the_app_sent() {
+        let (mut reader, mut writer) = (TimestampReader::default(), TimestampWriter::default());
+        for text in [
+            "2023-04-25 12:04:52.228840 -07:00",
+            "2023-04-25 12:04:59.999999 -07:00",
+            "2023-04-25 12:05:00.000000 -07:00",
+            "2023-04-25 12:05:00.000001 +05:30",
+            "2023-04-25 12:05:00.000001 -00:30",
+            "2023-04-25 12:05:00.000001",
+            "1970-01-01 00:00:00.000000 +14:00",
+        ] {
+            let written = reader.read(text).and_then(|time| writer.write(time));
+            assert_eq!(written.as_deref(), Some(text));
+        }
+        let rfc = reader.read("2023-04-25T12:04:52.5Z").and_then(|time| writer.write(time));
+        assert_eq!(rfc.as_deref(), Some("2023-04-25 12:04:52.500000 +00:00"));
+        assert_eq!(writer.write(Timestamp { utc_micros: i64::MAX, offset_minutes: None }), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_again(seconds in 0..253_402_300_799_i64, micros in 0..1_000_000_i64,
+                                         offset in proptest::option::of(-839..=839_i16)) {
+            let earliest = i64::from(offset.unwrap_or(0).unsigned_abs()) * 60;
+            prop_assume!(seconds >= earliest && seconds + earliest < 253_402_300_799);
+            let time = Timestamp { utc_micros: seconds * 1_000_000 + micros, offset_minutes: offset };
+            let text = TimestampWriter::default().write(time).unwrap();
+            prop_assert_eq!(TimestampReader::default().read(&text), Some(time));
         }
     }
 

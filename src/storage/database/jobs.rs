@@ -5,7 +5,7 @@
 //! a single job. (Goyal, Vin, Cheng: Start-time fair queueing, 1996.)
 
 use super::statement::Row;
-use super::{Database, DatabaseError, ModelRow, RecordingRow, Result, statements};
+use super::{Database, DatabaseError, ModelRow, RecordingRow, Result, Transaction, statements};
 use crate::domain::ids::TestEventId;
 use crate::domain::score::Failure;
 use chrono::{DateTime, Utc};
@@ -21,11 +21,13 @@ pub enum JobKind {
     Train,
     /// A score. The subject is the recording.
     Score,
+    /// Removes the objects of what was deleted. The subject is the test event that is gone.
+    Delete,
 }
 
 impl JobKind {
     /// Every kind, in the order of the pipeline.
-    pub const ALL: [Self; 3] = [Self::Convert, Self::Train, Self::Score];
+    pub const ALL: [Self; 4] = [Self::Convert, Self::Train, Self::Score, Self::Delete];
 
     /// Its name in the database and in metrics.
     #[must_use]
@@ -34,6 +36,7 @@ impl JobKind {
             Self::Convert => "convert",
             Self::Train => "train",
             Self::Score => "score",
+            Self::Delete => "delete",
         }
     }
 
@@ -159,7 +162,7 @@ statements! {
         "SELECT kinds.column1 AS kind, states.column1 AS state,
                 (SELECT count(*) FROM jobs WHERE kind = kinds.column1 AND state = states.column1) AS jobs,
                 (SELECT min(enqueued_at) FROM jobs WHERE kind = kinds.column1 AND state = states.column1) AS oldest
-         FROM (VALUES ('convert'), ('train'), ('score')) AS kinds
+         FROM (VALUES ('convert'), ('train'), ('score'), ('delete')) AS kinds
              CROSS JOIN (VALUES ('ready'), ('delayed'), ('leased'), ('dead')) AS states",
     );
     /// Dead jobs that were given up until $1, at most $2, each at the position that is fair among those that wait now.
@@ -185,6 +188,18 @@ statements! {
          WHERE jobs.job_id = dead.job_id
          RETURNING jobs.job_id",
     );
+    /// A job for a recording, in the recording's lane, at the position that is fair.
+    ENQUEUE = each(
+        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
+         SELECT $1, test_event_id, lane, 'ready', $3, $3, max(
+             coalesce((SELECT max(position) + 1 FROM jobs
+                       WHERE kind = $1 AND jobs.lane = recordings.lane AND state IN ('ready', 'leased')), 0),
+             coalesce((SELECT min(position) FROM jobs WHERE kind = $1 AND state IN ('ready', 'leased')), 0))
+         FROM recordings WHERE test_event_id = $2
+         ON CONFLICT (kind, subject) DO NOTHING",
+        "SELECT enqueue_job($1, test_event_id, lane, $3) IS NULL AS queued FROM recordings WHERE test_event_id = $2",
+    );
+    FINISH = shared("DELETE FROM jobs WHERE job_id = $1 AND fence = $2 AND state = 'leased'");
     DEAD = shared("SELECT kind, subject, reason FROM jobs WHERE state = 'dead' ORDER BY job_id LIMIT $1");
 }
 
@@ -280,6 +295,15 @@ impl Database {
         Ok(ids.len() as u64)
     }
 
+    /// Ends a job after which nothing follows.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Fenced`] when somebody else has it by now.
+    pub async fn end_job(&self, fence: Fence) -> Result<()> {
+        let ended = self.write_redoable(FINISH).bind(fence.job_id).bind(fence.token).execute().await?;
+        if ended == 1 { Ok(()) } else { Err(DatabaseError::Fenced) }
+    }
+
     /// Jobs that were given up, oldest first.
     ///
     /// # Errors
@@ -295,6 +319,20 @@ impl Database {
                 })
             })
             .collect()
+    }
+}
+
+impl Transaction {
+    /// Adds a job for a recording; one that is there already stays as it is.
+    pub(super) async fn enqueue(&mut self, kind: JobKind, subject: TestEventId, now: DateTime<Utc>) -> Result<()> {
+        self.statement(ENQUEUE).bind(kind.name()).bind(Uuid::from(subject)).bind(now).execute().await?;
+        Ok(())
+    }
+
+    /// Takes a job out of the queue: what else the transaction does counts only if the lease still holds.
+    pub(super) async fn finish(&mut self, fence: Fence) -> Result<()> {
+        let gone = self.statement(FINISH).bind(fence.job_id).bind(fence.token).execute().await?;
+        if gone == 1 { Ok(()) } else { Err(DatabaseError::Fenced) }
     }
 }
 

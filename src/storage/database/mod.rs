@@ -8,10 +8,13 @@
 //! COMMITTED). What must not happen twice rests on a unique key, a row lock or a fence, never on what was read before.
 
 mod accounts;
+mod assigned_tests;
+mod deletions;
 mod error;
 mod event_records;
 mod hints;
 mod jobs;
+mod measurements;
 mod models;
 mod open;
 mod patients;
@@ -23,11 +26,13 @@ mod steps;
 mod test_events;
 
 pub use accounts::{Account, NewAccount};
+pub use deletions::{Deleted, DeletionRequest, Grace, PendingDeletion};
 pub use error::{DatabaseError, Result};
 pub use event_records::{CardRow, EventRecord, QualityReport, Recorded, Scored};
 pub use hints::{Hint, Listener, MOST as MOST_HINTS};
 pub use jobs::{DeadJob, Fence, Job, JobKind, Outcome, QueueDepth};
-pub use models::{ModelRow, NewModel, TrainingRecording};
+pub use measurements::{DayRange, ScoreStats, Window};
+pub use models::{ModelRow, NewModel, TrainingRecording, TrainingRecordings};
 pub use open::{Migrated, PostgresOptions};
 pub use patients::{CareProvider, Patient, PatientLink};
 pub use recordings::{AxisRange, RecordingRow};

@@ -17,8 +17,14 @@ pub struct NewModel {
     pub patient: PatientId,
     /// For which movement.
     pub movement: Movement,
-    /// The count that started the training.
+    /// How many training recordings there were.
     pub training_recordings: i64,
+    /// The place of the first and the last one that it learned from among the patient's.
+    pub first_ordinal: i64,
+    /// See [`NewModel::first_ordinal`].
+    pub last_ordinal: i64,
+    /// How many training recordings had been deleted then.
+    pub generation: i64,
     /// Where the artifact is.
     pub artifact_key: ObjectKey,
     /// Digest of the artifact.
@@ -47,6 +53,8 @@ pub struct ModelRow {
 pub struct TrainingRecording {
     /// Which recording.
     pub id: TestEventId,
+    /// Its place among the patient's.
+    pub ordinal: i64,
     /// The clinician's score, 0 to 100.
     pub score: f64,
     /// Which features.
@@ -55,15 +63,33 @@ pub struct TrainingRecording {
     pub features: Vec<f64>,
 }
 
+/// What a model is made from.
+#[derive(Debug, Clone, Default)]
+pub struct TrainingRecordings {
+    /// The newest of them, oldest first.
+    pub newest: Vec<TrainingRecording>,
+    /// How many there are.
+    pub count: i64,
+    /// How many had been deleted.
+    pub generation: i64,
+}
+
 statements! {
     TRAINING_RECORDINGS = shared(
-        "SELECT test_event_id, clinic_score, feature_set, vector FROM recordings JOIN features USING (test_event_id)
-         WHERE patient_id = $1 AND movement = $2 AND training_ordinal BETWEEN $3 AND $4 ORDER BY training_ordinal",
+        "SELECT test_event_id, training_ordinal, clinic_score, feature_set, vector, generation,
+                (SELECT count(*) FROM recordings AS all_of_them
+                 WHERE patient_id = $1 AND movement = $2 AND training_ordinal BETWEEN 1 AND $3) AS counted
+         FROM training_counts
+             JOIN recordings ON recordings.patient_id = $1 AND recordings.movement = $2
+                 AND training_ordinal BETWEEN 1 AND $3
+             JOIN features USING (test_event_id)
+         WHERE training_counts.patient_id = $1 AND training_counts.movement = $2
+         ORDER BY training_ordinal DESC LIMIT $4",
     );
 }
 
 impl Database {
-    /// The newest `limit` of a patient's first `count` training recordings of a movement, in their order.
+    /// A patient's training recordings of a movement up to the one at that place, and the newest `limit` of them.
     ///
     /// # Errors
     /// When the database cannot tell.
@@ -71,22 +97,26 @@ impl Database {
         &self,
         patient: &PatientId,
         movement: &Movement,
-        count: i64,
-        limit: i64,
-    ) -> Result<Vec<TrainingRecording>> {
+        last_ordinal: i64,
+        limit: u32,
+    ) -> Result<TrainingRecordings> {
         let read = self.read(TRAINING_RECORDINGS).bind(patient.as_str()).bind(movement.as_str());
-        let rows = read.bind(count - limit + 1).bind(count).all().await?;
-        rows.iter()
-            .map(|row| {
-                Ok(TrainingRecording {
-                    id: row.get::<Uuid>("test_event_id")?.into(),
-                    score: row.get("clinic_score")?,
-                    feature_set: row.get("feature_set")?,
-                    features: read_vector(&row.get::<Vec<u8>>("vector")?),
-                })
-            })
-            .collect()
+        let rows = read.bind(last_ordinal).bind(limit).all().await?;
+        let Some(first) = rows.first() else { return Ok(TrainingRecordings::default()) };
+        let (count, generation) = (first.get("counted")?, first.get("generation")?);
+        let newest = rows.iter().rev().map(read_training_recording).collect::<Result<_>>()?;
+        Ok(TrainingRecordings { newest, count, generation })
     }
+}
+
+fn read_training_recording(row: &Row) -> Result<TrainingRecording> {
+    Ok(TrainingRecording {
+        id: row.get::<Uuid>("test_event_id")?.into(),
+        ordinal: row.get("training_ordinal")?,
+        score: row.get("clinic_score")?,
+        feature_set: row.get("feature_set")?,
+        features: read_vector(&row.get::<Vec<u8>>("vector")?),
+    })
 }
 
 pub(super) fn read_model(row: &Row) -> Result<ModelRow> {

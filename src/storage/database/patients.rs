@@ -68,6 +68,18 @@ statements! {
          FROM patient_care_providers JOIN patients USING (patient_id) WHERE care_provider_id = $1
          ORDER BY last_name NULLS FIRST, first_name NULLS FIRST, patient_id LIMIT $2",
     );
+    /// Every id comes after $2, the empty text: the first of them are found by their key. What is more than a name is for
+    /// who cares for the patient, and for whom $1 is null.
+    DIRECTORY = shared(
+        "SELECT page.patient_id, first_name, last_name,
+                CASE WHEN $1 IS NULL OR links.patient_id IS NOT NULL THEN email END AS email,
+                CASE WHEN $1 IS NULL OR links.patient_id IS NOT NULL THEN privacy_consent_date END AS privacy_consent_date
+         FROM (SELECT patient_id, email, first_name, last_name, privacy_consent_date FROM patients
+               WHERE patient_id > $2 ORDER BY patient_id LIMIT $3) AS page
+             LEFT JOIN patient_care_providers AS links
+                 ON links.care_provider_id = $1 AND links.patient_id = page.patient_id
+         ORDER BY last_name NULLS FIRST, first_name NULLS FIRST, page.patient_id",
+    );
     FIRST_CARE_PROVIDER = shared(
         "SELECT care_provider_id FROM patient_care_providers WHERE patient_id = $1
          ORDER BY linked_at, care_provider_id LIMIT 1",
@@ -151,6 +163,16 @@ impl Database {
     /// When the database cannot tell.
     pub async fn patients_of(&self, care_provider: &CareProviderId, limit: u32) -> Result<Vec<Patient>> {
         let rows = self.read(PATIENTS_OF).bind(care_provider.as_str()).bind(limit).all().await?;
+        rows.iter().map(read_patient).collect()
+    }
+
+    /// Every patient by name, at most `limit`: to a care provider, e-mail address and consent of those whom they care for;
+    /// to nobody in particular, of all.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn directory(&self, reader: Option<&CareProviderId>, limit: u32) -> Result<Vec<Patient>> {
+        let rows = self.read(DIRECTORY).bind(reader.map(CareProviderId::as_str)).bind("").bind(limit).all().await?;
         rows.iter().map(read_patient).collect()
     }
 

@@ -133,6 +133,10 @@ pub(super) fn read_movement(row: &Row) -> Result<Movement> {
     Movement::new(row.get::<String>("movement")?).map_err(|_| DatabaseError::Corrupt("movement"))
 }
 
+pub(super) fn read_recording_day(row: &Row) -> Result<Day> {
+    Ok(Day { year: row.get("year")?, month: row.get("month")?, day: row.get("day")? })
+}
+
 pub(super) fn read_recording(row: &Row) -> Result<RecordingRow> {
     let vector: Option<Vec<u8>> = row.get("vector")?;
     let set: Option<String> = row.get("feature_set")?;
@@ -140,7 +144,7 @@ pub(super) fn read_recording(row: &Row) -> Result<RecordingRow> {
         id: row.get::<Uuid>("test_event_id")?.into(),
         patient: read_patient_id(row)?,
         movement: read_movement(row)?,
-        day: Day { year: row.get("year")?, month: row.get("month")?, day: row.get("day")? },
+        day: read_recording_day(row)?,
         raw_key: ObjectKey::from_row(row.get("raw_key")?),
         digest: read_digest(row.get("digest")?)?,
         training_ordinal: row.get("training_ordinal")?,

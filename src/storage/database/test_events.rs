@@ -31,12 +31,16 @@ pub struct TestEvent {
 }
 
 /// Who has a test event's id.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Claim {
-    /// Whose event it is.
-    pub patient: PatientId,
+    /// Whose event it is, where there is one.
+    pub patient: Option<PatientId>,
     /// Digest of its recording, where there is one.
     pub digest: Option<Digest>,
+    /// How often an event of that id was deleted.
+    pub deletions: i64,
+    /// Whether objects of a deleted one may be there still.
+    pub being_deleted: bool,
 }
 
 /// What a client reports of a test event.
@@ -99,9 +103,17 @@ statements! {
         "SELECT test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time
          FROM test_events WHERE test_event_id = $1 AND patient_id = $2",
     );
+    EVENT_PATIENT = shared("SELECT patient_id FROM test_events WHERE test_event_id = $1");
+    PUT_BALANCE_SCORE = shared(
+        "UPDATE test_events SET balance_score = $1 WHERE test_event_id = $2 AND patient_id = $3
+         RETURNING test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time",
+    );
     CLAIM = shared(
-        "SELECT test_events.patient_id, digest FROM test_events LEFT JOIN recordings USING (test_event_id)
-         WHERE test_event_id = $1",
+        "SELECT test_events.patient_id, digest, times, pending
+         FROM (SELECT $1 AS test_event_id) AS asked
+             LEFT JOIN test_events ON test_events.test_event_id = asked.test_event_id
+             LEFT JOIN recordings ON recordings.test_event_id = asked.test_event_id
+             LEFT JOIN deletions ON deletions.test_event_id = asked.test_event_id",
     );
     LATEST_TEST_EVENTS = shared(
         "SELECT test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time
@@ -156,17 +168,43 @@ impl Database {
         row.as_ref().map(read_event).transpose()
     }
 
+    /// Whose test event it is.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn event_patient(&self, id: TestEventId) -> Result<Option<PatientId>> {
+        let row = self.read(EVENT_PATIENT).bind(Uuid::from(id)).optional().await?;
+        row.as_ref().map(read_patient_id).transpose()
+    }
+
+    /// Sets the computed score of the patient's test event by hand; `None` when they have no such event.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn put_balance_score(
+        &self,
+        id: TestEventId,
+        patient: &PatientId,
+        score: i32,
+    ) -> Result<Option<TestEvent>> {
+        let put = self.write(PUT_BALANCE_SCORE).bind(score).bind(Uuid::from(id)).bind(patient.as_str());
+        put.optional().await?.as_ref().map(read_event).transpose()
+    }
+
     /// Who has a test event's id, and with which recording.
     ///
     /// # Errors
     /// When the database cannot tell.
-    pub async fn claim(&self, id: TestEventId) -> Result<Option<Claim>> {
-        let row = self.read(CLAIM).bind(Uuid::from(id)).optional().await?;
-        row.map(|row| {
-            let digest: Option<Vec<u8>> = row.get("digest")?;
-            Ok(Claim { patient: read_patient_id(&row)?, digest: digest.map(read_digest).transpose()? })
+    pub async fn claim(&self, id: TestEventId) -> Result<Claim> {
+        let row = self.read(CLAIM).bind(Uuid::from(id)).one().await?;
+        let digest: Option<Vec<u8>> = row.get("digest")?;
+        let patient: Option<String> = row.get("patient_id")?;
+        Ok(Claim {
+            patient: patient.map(|_| read_patient_id(&row)).transpose()?,
+            digest: digest.map(read_digest).transpose()?,
+            deletions: row.get::<Option<i64>>("times")?.unwrap_or_default(),
+            being_deleted: row.get::<Option<bool>>("pending")?.unwrap_or_default(),
         })
-        .transpose()
     }
 
     /// The patient's test events, ordered by when they began.
@@ -201,17 +239,20 @@ impl Database {
     /// # Errors
     /// When the database cannot tell.
     pub async fn test_types(&self, limit: u32) -> Result<Vec<TestType>> {
-        let rows = self.read(TEST_TYPES).bind(limit).all().await?;
-        rows.iter()
-            .map(|row| {
-                Ok(TestType {
-                    name: read_test_type(row)?,
-                    instructions: row.get("instructions")?,
-                    duration_in_seconds: row.get("duration_in_seconds")?,
-                })
-            })
-            .collect()
+        read_test_types(&self.read(TEST_TYPES).bind(limit).all().await?)
     }
+}
+
+pub(super) fn read_test_types(rows: &[Row]) -> Result<Vec<TestType>> {
+    rows.iter()
+        .map(|row| {
+            Ok(TestType {
+                name: read_test_type(row)?,
+                instructions: row.get("instructions")?,
+                duration_in_seconds: row.get("duration_in_seconds")?,
+            })
+        })
+        .collect()
 }
 
 fn read_test_type(row: &Row) -> Result<Movement> {

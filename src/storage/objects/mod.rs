@@ -79,7 +79,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => folder.keep(staged, key).await,
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.keep(staged, key).await,
+            Self::Bucket(bucket) => bucket.at_home(bucket.keep(staged, key)).await,
         }
     }
 
@@ -91,7 +91,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => folder.put(key, bytes).await,
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.put(key, bytes).await,
+            Self::Bucket(bucket) => bucket.at_home(bucket.put(key, bytes)).await,
         }
     }
 
@@ -104,7 +104,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => folder.get(key, digest).await,
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.get(key, digest).await,
+            Self::Bucket(bucket) => bucket.at_home(bucket.get(key, digest)).await,
         }
     }
 
@@ -117,7 +117,19 @@ impl Objects {
         match self {
             Self::Folder(folder) => folder.get_range(key, range).await,
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.get_range(key, range).await,
+            Self::Bucket(bucket) => bucket.at_home(bucket.get_range(key, range)).await,
+        }
+    }
+
+    /// The last `bytes` of an object, or all of it where it is shorter; and its length. No digest, as of a range.
+    ///
+    /// # Errors
+    /// [`ObjectError::NotFound`]; [`ObjectError::TooLarge`].
+    pub async fn get_tail(&self, key: &ObjectKey, bytes: u64) -> Result<(Bytes, u64), ObjectError> {
+        match self {
+            Self::Folder(folder) => folder.get_tail(key, bytes).await,
+            #[cfg(feature = "aws")]
+            Self::Bucket(bucket) => bucket.at_home(bucket.get_tail(key, bytes)).await,
         }
     }
 
@@ -129,7 +141,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => folder.delete(key).await,
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.delete(key).await,
+            Self::Bucket(bucket) => bucket.at_home(bucket.delete(key)).await,
         }
     }
 
@@ -154,7 +166,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => folder.list(prefix, after).await,
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.list(prefix, after).await,
+            Self::Bucket(bucket) => bucket.at_home(bucket.list(prefix, after)).await,
         }
     }
 
@@ -172,7 +184,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => Ok(folder.link(key, valid_for, shown)),
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.link(key, valid_for, shown).await.map(Some),
+            Self::Bucket(bucket) => bucket.at_home(bucket.link(key, valid_for, shown)).await.map(Some),
         }
     }
 
@@ -184,7 +196,7 @@ impl Objects {
         match self {
             Self::Folder(folder) => folder.ping().await,
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.ping().await,
+            Self::Bucket(bucket) => bucket.at_home(bucket.ping()).await,
         }
     }
 }

@@ -135,6 +135,10 @@ async fn a_range_is_cut_at_the_end(store: Store) {
         assert_eq!(objects.get_range(&key("1"), range.clone()).await.unwrap(), expected, "{range:?}");
     }
     assert!(matches!(objects.get_range(&key("2"), 0..4).await, Err(ObjectError::NotFound)));
+    for (bytes, expected) in [(1, "9"), (4, "6789"), (10, "0123456789")] {
+        assert_eq!(objects.get_tail(&key("1"), bytes).await.unwrap(), (expected.into(), 10), "{bytes}");
+    }
+    assert!(matches!(objects.get_tail(&key("2"), 4).await, Err(ObjectError::NotFound)));
 }
 
 async fn a_listing_goes_on_beyond_a_page_in_the_order_of_the_keys(store: Store) {
@@ -258,4 +262,6 @@ async fn an_object_that_is_too_large_is_not_read(store: Store) {
     objects.put(&key("1"), vec![0; length].into()).await.unwrap();
     assert!(matches!(objects.get(&key("1"), None).await, Err(ObjectError::TooLarge)));
     assert_eq!(objects.get_range(&key("1"), 0..9).await.unwrap().len(), 9);
+    assert_eq!(objects.get_tail(&key("1"), 9).await.unwrap().1, length as u64);
+    assert!(matches!(objects.get_tail(&key("1"), length as u64).await, Err(ObjectError::TooLarge)));
 }

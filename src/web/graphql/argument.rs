@@ -2,6 +2,7 @@
 
 use super::times;
 use crate::actors::ServiceError;
+use crate::domain::recording::Day;
 use chrono::{DateTime, Utc};
 use std::fmt::Display;
 use std::str::FromStr;
@@ -14,6 +15,13 @@ pub(super) fn id<T: FromStr<Err: Display>>(argument: &str, text: &str) -> Result
 /// A time; without an offset it is UTC.
 pub(super) fn time(argument: &str, text: &str) -> Result<DateTime<Utc>, ServiceError> {
     times::parse(text).ok_or_else(|| invalid(argument, "is no time"))
+}
+
+/// A day of the calendar, which clients give in three arguments.
+pub(super) fn day(year: i32, month: i32, day: i32) -> Result<Day, ServiceError> {
+    let parts = (u32::try_from(month), u32::try_from(day));
+    let day = if let (Ok(month), Ok(day)) = parts { Day::new(year, month, day) } else { None };
+    day.ok_or_else(|| invalid("year, month and day", "are no day of the calendar"))
 }
 
 /// The error of an argument that has the wrong form.

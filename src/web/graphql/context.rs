@@ -2,7 +2,7 @@
 
 use crate::actors::ServiceError;
 use crate::actors::reporter::{DocumentLinks, LinkDocuments, Reporter};
-use crate::actors::resolver::{Ask, Operation, Resolver};
+use crate::actors::resolver::{Ask, Operation, ReadDocuments, Resolver};
 use crate::actors::supervision::Handle;
 use crate::domain::access::Caller;
 use crate::domain::ids::{PatientId, TestEventId};
@@ -27,14 +27,15 @@ impl Context {
         self.resolver.ask(Ask { caller: self.caller.clone(), operation }).await?
     }
 
-    /// Asks the reporter for links to an event's documents.
+    /// Asks for leave, and with it the reporter for links to an event's documents.
     pub(super) async fn documents(
         &self,
         patient: PatientId,
         id: TestEventId,
         patient_name: String,
     ) -> Result<DocumentLinks, ServiceError> {
-        self.reporter.ask(LinkDocuments { caller: self.caller.clone(), patient, id, patient_name }).await?
+        let leave = self.ask(ReadDocuments { patient, id }).await?;
+        self.reporter.ask(LinkDocuments { leave, patient_name }).await?
     }
 
     /// What links to this server begin with.

@@ -1,13 +1,15 @@
 //! What can be changed: each operation checks the form of its arguments and asks the resolver.
 
-use super::argument::{id, invalid, time};
+use super::argument::{day, id, invalid, time};
 use super::context::{Context, answer};
 use super::times;
-use super::types::{CareProvider, Patient, PatientCareprovider, Test, TestEvent};
+use super::types::{CareProvider, Patient, PatientCareprovider, PatientTest, Test, TestEvent};
+use crate::actors::ServiceError;
 use crate::actors::resolver::{
-    AddTestType, CreateCareProvider, CreatePatient, LinkPatient, PutTestResult, RecordConsent,
+    AddTestType, AssignTest, Assignment, CreateCareProvider, CreatePatient, DeleteTestEvent, Erased, LinkPatient,
+    PutBalanceScore, PutTestResult, RecordConsent, UnassignTest,
 };
-use crate::storage::database::{self, PatientLink, TestResult, TestType};
+use crate::storage::database::{self, Deleted, PatientLink, TestResult, TestType};
 use juniper::{FieldResult, graphql_object};
 
 /// What can be changed.
@@ -102,6 +104,70 @@ impl Mutation {
         .await
     }
 
+    /// Sets the computed score of a test event by hand, 0 to 100.
+    #[graphql(name = "putBalanceScore")]
+    async fn put_balance_score(
+        context: &Context,
+        test_event_id: String,
+        balance_score: i32,
+    ) -> FieldResult<Option<TestEvent>> {
+        answer(async {
+            let id = id("test_event_id", &test_event_id)?;
+            context.ask(PutBalanceScore { id, score: balance_score }).await.map(TestEvent::from)
+        })
+        .await
+    }
+
+    /// Has a patient do a test.
+    #[graphql(name = "assignTestToPatient")]
+    async fn assign_test(context: &Context, patient_id: String, test_type: String) -> FieldResult<Option<PatientTest>> {
+        answer(async {
+            let assignment = assignment(&patient_id, &test_type)?;
+            context.ask(AssignTest(assignment)).await.map(PatientTest::from)
+        })
+        .await
+    }
+
+    /// Takes a test from a patient: `removed`, whether they had it or not.
+    #[graphql(name = "removeTestFromPatient")]
+    async fn unassign_test(context: &Context, patient_id: String, test_type: String) -> FieldResult<Option<String>> {
+        answer(async {
+            let assignment = assignment(&patient_id, &test_type)?;
+            context.ask(UnassignTest(assignment)).await.map(|()| "removed".to_owned())
+        })
+        .await
+    }
+
+    /// Deletes a recording with everything that was made from it: raw, CSV, Parquet and report, its measurements and its computed
+    /// score. The test event stays. `deleted`, also where it was before; `being deleted` where objects are left to remove.
+    #[graphql(name = "deleteTestEventFromS3")]
+    async fn delete_recording(
+        context: &Context,
+        test_event_id: String,
+        patient_id: String,
+        year: i32,
+        month: i32,
+        day: i32,
+        test_type: String,
+    ) -> FieldResult<Option<String>> {
+        answer(async {
+            let what = Deleted::Recording(id("test_type", &test_type)?, self::day(year, month, day)?);
+            delete(context, &test_event_id, &patient_id, what).await
+        })
+        .await
+    }
+
+    /// Deletes a test event, and where it has a recording, that with everything that was made from it. `deleted`, also where it
+    /// was before; `being deleted` where objects are left to remove.
+    #[graphql(name = "deleteTestEventFromDB")]
+    async fn delete_test_event(
+        context: &Context,
+        test_event_id: String,
+        patient_id: String,
+    ) -> FieldResult<Option<String>> {
+        answer(delete(context, &test_event_id, &patient_id, Deleted::Event)).await
+    }
+
     /// Adds a type of test, or changes the one with that name.
     #[graphql(name = "addTestType")]
     async fn add_test_type(
@@ -116,4 +182,21 @@ impl Mutation {
         })
         .await
     }
+}
+
+async fn delete(
+    context: &Context,
+    test_event_id: &str,
+    patient_id: &str,
+    what: Deleted,
+) -> Result<String, ServiceError> {
+    let (event, patient) = (id("test_event_id", test_event_id)?, id("patient_id", patient_id)?);
+    Ok(match context.ask(DeleteTestEvent { id: event, patient, what }).await? {
+        Erased::Gone => "deleted".to_owned(),
+        Erased::UnderWay => "being deleted".to_owned(),
+    })
+}
+
+fn assignment(patient_id: &str, test_type: &str) -> Result<Assignment, ServiceError> {
+    Ok(Assignment { patient: id("patient_id", patient_id)?, test_type: id("test_type", test_type)? })
 }

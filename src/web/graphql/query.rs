@@ -1,12 +1,17 @@
 //! What can be read: each operation checks the form of its arguments and asks the resolver.
 
-use super::argument::{id, invalid, time};
+use super::argument::{day, id, invalid, time};
 use super::context::{Context, answer, list};
-use super::types::{CareProvider, Patient, SortDirection, Test, TestEvent, URLGenerated};
-use crate::actors::resolver::{
-    AllTests, CareProviderById, PatientById, PatientsOfCareProvider, TestEventById, TestEvents,
+use super::types::{
+    CareProvider, Measurement, MeasurementRange, MeasurementRecord, Patient, SortDirection, Stat, Test, TestEvent,
+    URLGenerated,
 };
-use crate::storage::database::TestEventFilter;
+use crate::actors::resolver::{
+    AllTests, AssignedTests, CareProviderById, PatientById, PatientDirectory, PatientsOfCareProvider, RangesOverTime,
+    SamplesOfAxis, ScoresOverTime, TestEventById, TestEvents,
+};
+use crate::domain::ids::Movement;
+use crate::storage::database::{TestEventFilter, Window};
 use crate::web::downloads::address;
 use juniper::{FieldResult, graphql_object};
 
@@ -50,6 +55,12 @@ impl Query {
             context.ask(PatientsOfCareProvider { care_provider }).await.map(list)
         })
         .await
+    }
+
+    /// The directory of all patients, by name: ids and names, and more of those whom one cares for.
+    #[graphql(name = "getAllPatients")]
+    async fn all_patients(context: &Context) -> FieldResult<Option<Vec<Option<Patient>>>> {
+        answer(async { context.ask(PatientDirectory).await.map(list) }).await
     }
 
     /// A patient's test events, in the order of their start times, earliest first unless told otherwise.
@@ -115,6 +126,74 @@ impl Query {
             let links = context.documents(patient, event, patient_name).await?;
             let address = |link| address(link, context.base());
             Ok(URLGenerated { pdf_url: Some(address(links.report)), raw_url: links.csv.map(address) })
+        })
+        .await
+    }
+
+    /// The tests that a patient is to do.
+    #[graphql(name = "getPatientAssignedTests")]
+    async fn assigned_tests(context: &Context, patient_id: String) -> FieldResult<Option<Vec<Option<Test>>>> {
+        answer(async {
+            let patient = id("patient_id", &patient_id)?;
+            context.ask(AssignedTests { patient }).await.map(list)
+        })
+        .await
+    }
+
+    /// Mean or range of a patient's computed scores in a window of time, both ends in it, as decimal text; null where there
+    /// is none.
+    #[graphql(name = "getScoreStatsOverTime")]
+    async fn score_stats_over_time(
+        context: &Context,
+        patient_id: String,
+        from_time: String,
+        to_time: String,
+        stat: Stat,
+        movement: Option<String>,
+    ) -> FieldResult<Option<String>> {
+        let stats = answer(async {
+            let patient = id("patient_id", &patient_id)?;
+            let window = Window { from: time("from_time", &from_time)?, to: time("to_time", &to_time)? };
+            let movement = movement.map(|name| id("movement", &name)).transpose()?;
+            context.ask(ScoresOverTime { patient, window, movement }).await
+        });
+        Ok(stats.await?.and_then(|stats| stat.of(stats)))
+    }
+
+    /// Lowest and highest value of an axis, a day and a movement.
+    #[graphql(name = "getMeasurementRange")]
+    async fn measurement_range(
+        context: &Context,
+        patient_id: String,
+        measurement: Measurement,
+    ) -> FieldResult<Option<MeasurementRange>> {
+        answer(async {
+            let ask = RangesOverTime { patient: id("patient_id", &patient_id)?, axis: measurement.into() };
+            context.ask(ask).await.map(MeasurementRange::from)
+        })
+        .await
+    }
+
+    /// Every sample of one axis of a recording. The test event alone says which: test type and day, which clients work out
+    /// from the event and may be a day off, must be some, and are not compared.
+    #[graphql(name = "getMeasurementData")]
+    #[expect(clippy::too_many_arguments, reason = "the contract's arguments")]
+    async fn measurement_data(
+        context: &Context,
+        test_event_id: String,
+        test_type: String,
+        measurement: Measurement,
+        patient_id: String,
+        year: i32,
+        month: i32,
+        day: i32,
+    ) -> FieldResult<Option<MeasurementRecord>> {
+        answer(async {
+            id::<Movement>("test_type", &test_type)?;
+            self::day(year, month, day)?;
+            let (event, patient) = (id("test_event_id", &test_event_id)?, id("patient_id", &patient_id)?);
+            let ask = SamplesOfAxis { id: event, patient, axis: measurement.into() };
+            context.ask(ask).await.map(MeasurementRecord::from)
         })
         .await
     }

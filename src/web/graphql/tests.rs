@@ -6,12 +6,8 @@ use crate::actors::reporter::{Reporter, ReporterDeps, UnderWay};
 use crate::actors::resolver::{Resolver, ResolverDeps};
 use crate::actors::supervision::{Handle, SupervisionPolicy, Supervisor};
 use crate::domain::access::{Caller, Role};
-use crate::domain::clock::SystemClock;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{AccountId, SessionId};
-use crate::storage::database::Database;
-use crate::storage::objects::{Folder, Objects};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -26,8 +22,7 @@ impl Bench {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let second = Duration::from_secs(1);
-        let database = Database::open_sqlite(&folder.path().join("rows.db"), 2, 5 * second).await.unwrap();
-        let deps = ResolverDeps::new(database.clone(), Arc::new(SystemClock), 8, 5 * second);
+        let deps = crate::actors::resolver::tests::deps(folder.path()).await;
         let policy = SupervisionPolicy {
             mailbox: 64,
             ask_timeout: 10 * second,
@@ -37,9 +32,9 @@ impl Bench {
             backoff_cap: second,
             blocking_threads: 4,
         };
+        let reporter = reporter(&deps, &policy);
         let (resolver, supervisor) =
             Supervisor::start(&policy, &Metrics::new(), &Entropy::from_seed(1), move || Resolver::new(deps.clone()));
-        let reporter = reporter(&database, folder.path(), &policy);
         let (account, session) = (AccountId::from(uuid::Uuid::nil()), SessionId::from(uuid::Uuid::nil()));
         let context = Context {
             resolver,
@@ -60,20 +55,19 @@ impl Bench {
     }
 }
 
-fn reporter(database: &Database, folder: &Path, policy: &SupervisionPolicy) -> Handle<Reporter> {
-    let (clock, entropy) = (Arc::new(SystemClock), Entropy::from_seed(1));
-    let objects = Objects::Folder(Folder::open(&folder.join("objects"), 1 << 20, &entropy).unwrap());
-    let second = Duration::from_secs(1);
-    let links = Links::new(database.clone(), objects.clone(), clock.clone(), entropy.clone(), second);
+fn reporter(deps: &ResolverDeps, policy: &SupervisionPolicy) -> Handle<Reporter> {
+    let entropy = Entropy::from_seed(1);
+    let (database, objects, clock) = (deps.database.clone(), deps.objects.clone(), deps.clock.clone());
+    let links = Links::new(database.clone(), objects.clone(), clock.clone(), entropy.clone(), Duration::from_secs(1));
     let deps = ReporterDeps {
-        database: database.clone(),
+        database,
         objects,
         clock,
         compute: Compute::new(1),
         links,
         requests: Arc::new(Semaphore::new(1)),
         at_once: Arc::new(Semaphore::new(1)),
-        deadline: 5 * second,
+        deadline: Duration::from_secs(5),
         under_way: UnderWay::default(),
     };
     Supervisor::start(policy, &Metrics::new(), &entropy, move || Reporter::new(deps.clone())).0
@@ -120,16 +114,38 @@ async fn operations_have_the_signatures_of_the_contract() {
         "getTestEventById(test_event_id: String!, patient_id: String!): TestEvent",
         "getAllAvailableTests(): [Test]",
         "downloadTestEventDetails(test_event_id: String!, patient_name: String!, patient_id: String!, year: Int!, month: Int!, day: Int!, test_type: String!): URLGenerated",
+        "getAllPatients(): [Patient]",
+        "getPatientAssignedTests(patient_id: String!): [Test]",
+        "getScoreStatsOverTime(patient_id: String!, from_time: String!, to_time: String!, stat: Stat!, movement: String): String",
+        "getMeasurementRange(patient_id: String!, measurement: Measurement!): MeasurementRange",
+        "getMeasurementData(test_event_id: String!, test_type: String!, measurement: Measurement!, patient_id: String!, year: Int!, month: Int!, day: Int!): MeasurementRecord",
         "createPatient(patient_id: String!, email: String, first_name: String, last_name: String): Patient",
         "createCareProvider(care_provider_id: String!, email: String!): CareProvider",
         "addPatientToCareProvider(care_provider_id: String!, patient_id: String!): PatientCareprovider",
         "recordConsentDate(patient_id: String!, date: String!): Patient",
         "putTestResult(test_event_id: String!, patient_id: String!, test_type: String!, doctor_score: Int, start_time: String!, end_time: String!, notes: String): TestEvent",
+        "assignTestToPatient(patient_id: String!, test_type: String!): PatientTest",
+        "removeTestFromPatient(patient_id: String!, test_type: String!): String",
+        "putBalanceScore(test_event_id: String!, balance_score: Int!): TestEvent",
+        "deleteTestEventFromS3(test_event_id: String!, patient_id: String!, year: Int!, month: Int!, day: Int!, test_type: String!): String",
+        "deleteTestEventFromDB(test_event_id: String!, patient_id: String!): String",
         "addTestType(test_type: String!, instructions: String, duration_in_seconds: Int): Test",
     ] {
         assert!(signatures.iter().any(|signature| signature == expected), "{expected}\n{signatures:#?}");
     }
     assert!(bench.supervisor.stop(Duration::from_secs(5)).await);
+}
+
+/// Where the schema changes on purpose: `RENEW=1 cargo nextest run schema_in_the_repository`, and look at the difference.
+#[test]
+fn the_schema_in_the_repository_is_the_one_that_is_served() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/web/graphql/schema.graphql");
+    let served = schema().as_sdl();
+    if std::env::var_os("RENEW").is_some() {
+        std::fs::write(path, &served).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(kept == served, "{path} is not what is served:\n{served}");
 }
 
 #[actix_web::test]

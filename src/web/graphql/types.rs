@@ -1,6 +1,8 @@
 //! The types of the schema, with the contract's names, and what they are made of.
 
 use super::times;
+use crate::actors::resolver::{Assignment, ToldSamples};
+use crate::domain::recording::Axis;
 use crate::storage::database;
 use juniper::{GraphQLEnum, GraphQLObject};
 
@@ -122,4 +124,117 @@ pub(super) enum SortDirection {
     asc,
     /// Latest first.
     desc,
+}
+
+/// A test that a patient is to do.
+#[derive(GraphQLObject)]
+#[graphql(rename_all = "none")]
+pub(super) struct PatientTest {
+    patient_id: String,
+    test_type: String,
+}
+
+impl From<Assignment> for PatientTest {
+    fn from(assignment: Assignment) -> Self {
+        Self { patient_id: assignment.patient.to_string(), test_type: assignment.test_type.to_string() }
+    }
+}
+
+/// A figure of scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, GraphQLEnum)]
+#[graphql(rename_all = "none")]
+#[expect(non_camel_case_types, reason = "the contract's names")]
+pub(super) enum Stat {
+    /// Their mean.
+    avg,
+    /// The highest less the lowest.
+    range,
+}
+
+impl Stat {
+    /// As decimal text.
+    pub(super) fn of(self, stats: database::ScoreStats) -> Option<String> {
+        match self {
+            Self::avg => stats.mean.map(|mean| mean.to_string()),
+            Self::range => stats.range.map(|range| range.to_string()),
+        }
+    }
+}
+
+/// An axis: accelerometer (m/s²), gyroscope (rad/s), magnetometer (µT).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, GraphQLEnum)]
+#[graphql(rename_all = "none")]
+#[expect(non_camel_case_types, reason = "the contract's names")]
+pub(super) enum Measurement {
+    ax,
+    ay,
+    az,
+    gx,
+    gy,
+    gz,
+    mx,
+    my,
+    mz,
+}
+
+impl From<Measurement> for Axis {
+    fn from(measurement: Measurement) -> Self {
+        match measurement {
+            Measurement::ax => Self::Ax,
+            Measurement::ay => Self::Ay,
+            Measurement::az => Self::Az,
+            Measurement::gx => Self::Gx,
+            Measurement::gy => Self::Gy,
+            Measurement::gz => Self::Gz,
+            Measurement::mx => Self::Mx,
+            Measurement::my => Self::My,
+            Measurement::mz => Self::Mz,
+        }
+    }
+}
+
+/// Lowest and highest value of an axis: lists of equal length, with one entry a day and movement, earliest first. Values are
+/// decimal text in the axis's unit; months and days have no leading zero.
+#[derive(Default, GraphQLObject)]
+#[graphql(rename_all = "none")]
+pub(super) struct MeasurementRange {
+    min: Option<Vec<Option<String>>>,
+    max: Option<Vec<Option<String>>>,
+    year: Option<Vec<Option<String>>>,
+    month: Option<Vec<Option<String>>>,
+    day: Option<Vec<Option<String>>>,
+    movement: Option<Vec<Option<String>>>,
+}
+
+impl From<Vec<database::DayRange>> for MeasurementRange {
+    fn from(ranges: Vec<database::DayRange>) -> Self {
+        let column =
+            |text: fn(&database::DayRange) -> String| Some(ranges.iter().map(|range| Some(text(range))).collect());
+        Self {
+            min: column(|range| range.lowest.to_string()),
+            max: column(|range| range.highest.to_string()),
+            year: column(|range| range.day.year.to_string()),
+            month: column(|range| range.day.month.to_string()),
+            day: column(|range| range.day.day.to_string()),
+            movement: column(|range| range.movement.to_string()),
+        }
+    }
+}
+
+/// The samples of an axis: when each was taken, as the app writes it (`2023-04-25 12:04:52.228840 -07:00`), and its value in the
+/// axis's unit.
+#[derive(GraphQLObject)]
+#[graphql(rename_all = "none")]
+pub(super) struct MeasurementRecord {
+    ts: Option<Vec<Option<String>>>,
+    val: Option<Vec<Option<f64>>>,
+}
+
+impl From<ToldSamples> for MeasurementRecord {
+    fn from(samples: ToldSamples) -> Self {
+        Self {
+            ts: Some(samples.times.into_iter().map(Some).collect()),
+            val: Some(samples.values.into_iter().map(Some).collect()),
+        }
+    }
 }

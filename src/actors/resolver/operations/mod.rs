@@ -1,15 +1,23 @@
 //! The operations, a subject a file.
 
+mod assigned_tests;
 mod care_providers;
+mod deletion;
+mod documents;
+mod measurements;
 mod patients;
 mod recordings;
 mod test_events;
 mod test_types;
 
+pub use assigned_tests::{AssignTest, AssignedTests, Assignment, UnassignTest};
 pub use care_providers::{CareProviderById, CreateCareProvider, LinkPatient, PatientsOfCareProvider};
-pub use patients::{CreatePatient, PatientById, RecordConsent};
+pub use deletion::{DeleteTestEvent, Erased};
+pub use documents::{DocumentsLeave, ReadDocuments, ReadRecord, RecordLeave};
+pub use measurements::{RangesOverTime, SamplesOfAxis, ScoresOverTime, ToldSamples};
+pub use patients::{CreatePatient, PatientById, PatientDirectory, RecordConsent};
 pub use recordings::RecordingStatus;
-pub use test_events::{PutTestResult, TestEventById, TestEvents};
+pub use test_events::{PutBalanceScore, PutTestResult, TestEventById, TestEvents};
 pub use test_types::{AddTestType, AllTests};
 
 use super::ResolverDeps;

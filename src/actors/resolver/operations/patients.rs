@@ -1,8 +1,12 @@
 //! Patients.
 
 use super::{Access, Caller, Operation, ResolverDeps, ServiceError, check_length};
+use crate::domain::access::Role;
 use crate::domain::ids::PatientId;
 use crate::storage::database::{DatabaseError, Patient};
+
+/// Patients that the directory lists at most.
+const MOST_PATIENTS: u32 = 10_000;
 
 /// A patient's profile.
 pub struct PatientById {
@@ -21,6 +25,29 @@ impl Operation for PatientById {
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Patient, ServiceError> {
         deps.database.patient(&self.patient).await?.ok_or(ServiceError::NotFound(Self::SUBJECT))
+    }
+}
+
+/// The directory that a care provider picks from when adding a patient: everybody's id and name. E-mail address and consent
+/// are told of those whom they care for already; to an admin, of all.
+pub struct PatientDirectory;
+
+impl Operation for PatientDirectory {
+    const NAME: &'static str = "patient_directory";
+    const SUBJECT: &'static str = "patient";
+    type Answer = Vec<Patient>;
+
+    async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
+        Ok(Access::ReadDirectory)
+    }
+
+    async fn run(self, deps: &ResolverDeps, caller: &Caller) -> Result<Vec<Patient>, ServiceError> {
+        let reader = match &caller.role {
+            Role::CareProvider(care_provider) => Some(care_provider),
+            Role::Admin => None,
+            Role::Patient(_) => return Err(ServiceError::Forbidden),
+        };
+        Ok(deps.database.directory(reader, MOST_PATIENTS).await?)
     }
 }
 

@@ -26,12 +26,7 @@ impl Operation for PutTestResult {
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<TestEvent, ServiceError> {
         check_length("notes", self.result.notes.as_deref(), LONGEST_NOTES)?;
-        if self.result.doctor_score.is_some_and(|score| !(0..=100).contains(&score)) {
-            return Err(ServiceError::Invalid {
-                code: "score_out_of_range",
-                detail: "doctor_score is 0 to 100".into(),
-            });
-        }
+        self.result.doctor_score.map_or(Ok(()), |score| check_score("doctor_score", score))?;
         if self.result.end_time < self.result.start_time {
             return Err(ServiceError::Invalid {
                 code: "ends_before_it_starts",
@@ -44,6 +39,39 @@ impl Operation for PutTestResult {
             Err(DatabaseError::MissingReference(_)) => Err(ServiceError::NotFound(Self::SUBJECT)),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Sets the computed score of a test event by hand: what a clinician found against what was computed. A score that is
+/// computed later replaces it.
+pub struct PutBalanceScore {
+    /// Which event.
+    pub id: TestEventId,
+    /// The score, 0 to 100.
+    pub score: i32,
+}
+
+impl PutBalanceScore {
+    async fn patient(&self, deps: &ResolverDeps) -> Result<PatientId, ServiceError> {
+        deps.database.event_patient(self.id).await?.ok_or(ServiceError::NotFound(Self::SUBJECT))
+    }
+}
+
+impl Operation for PutBalanceScore {
+    const NAME: &'static str = "put_balance_score";
+    const SUBJECT: &'static str = "test event";
+    type Answer = TestEvent;
+
+    /// The row says whose it is.
+    async fn access(&self, deps: &ResolverDeps) -> Result<Access, ServiceError> {
+        Ok(Access::Score(self.patient(deps).await?))
+    }
+
+    async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<TestEvent, ServiceError> {
+        check_score("balance_score", self.score)?;
+        let patient = self.patient(deps).await?;
+        let scored = deps.database.put_balance_score(self.id, &patient, self.score).await?;
+        scored.ok_or(ServiceError::NotFound(Self::SUBJECT))
     }
 }
 
@@ -93,4 +121,11 @@ impl Operation for TestEventById {
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<TestEvent, ServiceError> {
         deps.database.test_event(self.id, &self.patient).await?.ok_or(ServiceError::NotFound(Self::SUBJECT))
     }
+}
+
+fn check_score(field: &str, score: i32) -> Result<(), ServiceError> {
+    if (0..=100).contains(&score) {
+        return Ok(());
+    }
+    Err(ServiceError::Invalid { code: "score_out_of_range", detail: format!("{field} is 0 to 100") })
 }

@@ -44,6 +44,8 @@ pub struct NewRecording {
     pub samples: i64,
     /// First and last sample, microseconds since 1970 UTC.
     pub taken: (i64, i64),
+    /// How often the test event had been deleted when the raw object was about to be kept, as its claim told.
+    pub deletions: i64,
 }
 
 /// What became of an upload.
@@ -55,6 +57,8 @@ pub enum Acceptance {
     Replayed,
     /// Other bytes, or another patient's event, have that id.
     Conflicting,
+    /// The event is being deleted, or was since the raw object was about to be kept: that object may be gone.
+    Deleted,
 }
 
 impl NewRecording {
@@ -213,11 +217,12 @@ impl Database {
         step!(self.finish_conversion(fence, id, conversion, rule, now))
     }
 
-    /// Ends a training: the model's row, and a score job for everything that waited for it.
+    /// Ends a training: the model's row, and a score job for everything that waited for it; how much that was. `None` when a
+    /// training recording was deleted since the model learned: then nothing was written, and the job is still held.
     ///
     /// # Errors
     /// [`DatabaseError::Fenced`] when the lease is over; then nothing was written.
-    pub async fn finish_training(&self, fence: Fence, model: &NewModel, now: DateTime<Utc>) -> Result<u64> {
+    pub async fn finish_training(&self, fence: Fence, model: &NewModel, now: DateTime<Utc>) -> Result<Option<u64>> {
         step!(self.finish_training(fence, model, now))
     }
 

@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 statements! {
     CALL_ACCEPT = only_postgres(
-        "SELECT accept_recording($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) AS outcome",
+        "SELECT accept_recording($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+             AS outcome",
     );
     /// A job is visible only together with the rows that it is about. An array for few: PostgreSQL takes a subquery for a
     /// tenth of the table.
@@ -32,7 +33,8 @@ statements! {
              LEFT JOIN models ON kind = 'score' AND model_version = (
                  SELECT newest.model_version FROM models AS newest
                  WHERE newest.patient_id = recordings.patient_id AND newest.movement = recordings.movement
-                 ORDER BY newest.training_recordings DESC LIMIT 1)
+                       AND newest.retired_at IS NULL
+                 ORDER BY newest.last_ordinal DESC, newest.generation DESC LIMIT 1)
          ORDER BY position, job_id",
     );
     CALL_FINISH_CONVERSION = only_postgres(
@@ -52,7 +54,7 @@ statements! {
          UPDATE recordings SET status = 'scored', updated_at = $9 FROM finished WHERE test_event_id = $3",
     );
     CALL_FINISH_TRAINING = only_postgres(
-        "SELECT finish_training($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS waited",
+        "SELECT finish_training($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) AS waited",
     );
 }
 
@@ -83,12 +85,14 @@ pub(super) async fn accept(
         .bind(failure.map(|failure| failure.code.as_str()))
         .bind(failure.map(|failure| failure.message.as_str()))
         .bind(now)
+        .bind(new.deletions)
         .one()
         .await?;
     match row.get::<String>("outcome")?.as_str() {
         "accepted" => Ok(Acceptance::Accepted),
         "replayed" => Ok(Acceptance::Replayed),
         "conflicting" => Ok(Acceptance::Conflicting),
+        "deleted" => Ok(Acceptance::Deleted),
         _ => Err(DatabaseError::Corrupt("acceptance")),
     }
 }
@@ -170,7 +174,7 @@ pub(super) async fn finish_training(
     fence: Fence,
     model: &NewModel,
     now: DateTime<Utc>,
-) -> Result<u64> {
+) -> Result<Option<u64>> {
     let row = database
         .write_redoable(CALL_FINISH_TRAINING)
         .bind(fence.job_id)
@@ -185,8 +189,11 @@ pub(super) async fn finish_training(
         .bind(model.leave_one_out_error)
         .bind(&model.card)
         .bind(now)
+        .bind(model.first_ordinal)
+        .bind(model.last_ordinal)
+        .bind(model.generation)
         .one()
         .await?;
-    let waited = row.get::<Option<i64>>("waited")?.ok_or(DatabaseError::Fenced)?;
-    u64::try_from(waited).map_err(|_| DatabaseError::Corrupt("how many waited"))
+    // Less than none where a training recording was deleted in between.
+    Ok(u64::try_from(row.get::<Option<i64>>("waited")?.ok_or(DatabaseError::Fenced)?).ok())
 }

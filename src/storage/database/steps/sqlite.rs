@@ -6,7 +6,7 @@ use super::super::models::NewModel;
 use super::super::patients::read_patient_id;
 use super::super::recordings::read_movement;
 use super::super::statement::statements;
-use super::super::{Database, DatabaseError, Result, Transaction};
+use super::super::{Database, Result, Transaction};
 use super::{Acceptance, AfterConversion, Conversion, NewRecording, Reported, Road, TrainingRule, count, read_leased};
 use super::{constant_axes, vector};
 use crate::domain::ids::{Movement, PatientId, TestEventId};
@@ -44,12 +44,17 @@ statements! {
     KIND_OF_RECORDING = only_sqlite(
         "SELECT patient_id, movement, clinic_score IS NOT NULL AS training FROM recordings WHERE test_event_id = $1",
     );
+    DELETIONS = only_sqlite("SELECT times, pending FROM deletions WHERE test_event_id = $1");
     COUNT_TRAINING = only_sqlite(
-        "INSERT INTO training_counts (patient_id, movement, recordings) VALUES ($1, $2, 1)
-         ON CONFLICT (patient_id, movement) DO UPDATE SET recordings = training_counts.recordings + 1
-         RETURNING recordings",
+        "INSERT INTO training_counts (patient_id, movement, recordings, last_ordinal) VALUES ($1, $2, 1, 1)
+         ON CONFLICT (patient_id, movement) DO UPDATE SET recordings = training_counts.recordings + 1,
+             last_ordinal = training_counts.last_ordinal + 1
+         RETURNING recordings, last_ordinal",
     );
-    HAS_MODEL = only_sqlite("SELECT EXISTS (SELECT 1 FROM models WHERE patient_id = $1 AND movement = $2) AS has_model");
+    GENERATION = only_sqlite("SELECT generation FROM training_counts WHERE patient_id = $1 AND movement = $2");
+    HAS_MODEL = only_sqlite(
+        "SELECT EXISTS (SELECT 1 FROM models WHERE patient_id = $1 AND movement = $2 AND retired_at IS NULL) AS has_model",
+    );
     ADD_QUALITY = only_sqlite(
         "INSERT INTO quality_reports (test_event_id, samples, duration_seconds, effective_rate_hz, gaps, longest_gap_s,
                                       jitter_s, non_monotonic, constant_axes)
@@ -73,24 +78,14 @@ statements! {
     SET_BALANCE_SCORE = only_sqlite("UPDATE test_events SET balance_score = $1 WHERE test_event_id = $2");
     ADD_MODEL = only_sqlite(
         "INSERT INTO models (model_version, patient_id, movement, training_recordings, artifact_key, artifact_digest,
-                             feature_set, leave_one_out_error, card, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                             feature_set, leave_one_out_error, card, created_at, first_ordinal, last_ordinal, generation)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     );
     END_WAIT = only_sqlite(
         "UPDATE recordings SET status = 'converted', updated_at = $1
          WHERE patient_id = $2 AND movement = $3 AND status = 'awaiting_model'",
     );
-    /// A job for a recording, in the recording's lane, at the position that is fair.
-    ENQUEUE = only_sqlite(
-        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
-         SELECT $1, test_event_id, lane, 'ready', $3, $3, max(
-             coalesce((SELECT max(position) + 1 FROM jobs
-                       WHERE kind = $1 AND jobs.lane = recordings.lane AND state IN ('ready', 'leased')), 0),
-             coalesce((SELECT min(position) FROM jobs WHERE kind = $1 AND state IN ('ready', 'leased')), 0))
-         FROM recordings WHERE test_event_id = $2
-         ON CONFLICT (kind, subject) DO NOTHING",
-    );
-    /// The same for every recording of a patient and movement that waits for a model, in the order in which they came.
+    /// A score job for every recording of a patient and movement that waits for a model, in the order in which they came.
     ENQUEUE_WAITING = only_sqlite(
         "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
          SELECT 'score', test_event_id, lane, 'ready', $3, $3, max(
@@ -101,7 +96,6 @@ statements! {
          FROM recordings WHERE patient_id = $1 AND movement = $2 AND status = 'awaiting_model'
          ON CONFLICT (kind, subject) DO NOTHING",
     );
-    FINISH = only_sqlite("DELETE FROM jobs WHERE job_id = $1 AND fence = $2 AND state = 'leased'");
     LEASE = only_sqlite(
         "UPDATE jobs SET state = 'leased', owner = $1, due_at = $2, fence = fence + 1, attempts = attempts + 1
          WHERE job_id IN (SELECT job_id FROM jobs WHERE kind = $3 AND state = 'ready' ORDER BY position, job_id LIMIT $4)
@@ -116,7 +110,8 @@ statements! {
              LEFT JOIN models ON kind = 'score' AND model_version = (
                  SELECT newest.model_version FROM models AS newest
                  WHERE newest.patient_id = recordings.patient_id AND newest.movement = recordings.movement
-                 ORDER BY newest.training_recordings DESC LIMIT 1)
+                       AND newest.retired_at IS NULL
+                 ORDER BY newest.last_ordinal DESC, newest.generation DESC LIMIT 1)
          WHERE job_id IN (SELECT value FROM json_each($1)) ORDER BY position, job_id",
     );
 }
@@ -130,6 +125,9 @@ pub(super) async fn accept(
     let mut transaction = database.begin().await?;
     if let Road::Landed(_) = road {
         transaction.statement(ADD_PLACEHOLDER).bind(new.patient.as_str()).bind(now).execute().await?;
+    }
+    if transaction.was_deleted(new).await? {
+        return Ok(Acceptance::Deleted);
     }
     if !transaction.claim_event(new, road, now).await? {
         return Ok(Acceptance::Conflicting);
@@ -179,12 +177,12 @@ pub(super) async fn finish_conversion(
     let (patient, movement) = (read_patient_id(&row)?, read_movement(&row)?);
     transaction.insert_conversion(id, conversion).await?;
 
-    let mut ordinal = None;
+    let mut ordinal: Option<i64> = None;
     let after = if row.get("training")? {
         let count = transaction.statement(COUNT_TRAINING).bind(patient.as_str()).bind(movement.as_str());
-        let count = count.one().await?.get("recordings")?;
-        ordinal = Some(count);
-        if rule.is_due(count) {
+        let count = count.one().await?;
+        ordinal = Some(count.get("last_ordinal")?);
+        if rule.is_due(count.get("recordings")?) {
             transaction.enqueue(JobKind::Train, id, now).await?;
             AfterConversion::TrainingQueued
         } else {
@@ -238,9 +236,12 @@ pub(super) async fn finish_training(
     fence: Fence,
     model: &NewModel,
     now: DateTime<Utc>,
-) -> Result<u64> {
+) -> Result<Option<u64>> {
     let mut transaction = database.begin_redoable().await?;
     transaction.finish(fence).await?;
+    if transaction.generation(&model.patient, &model.movement).await? != model.generation {
+        return Ok(None);
+    }
     transaction
         .statement(ADD_MODEL)
         .bind(model.version.as_str())
@@ -253,16 +254,31 @@ pub(super) async fn finish_training(
         .bind(model.leave_one_out_error)
         .bind(&model.card)
         .bind(now)
+        .bind(model.first_ordinal)
+        .bind(model.last_ordinal)
+        .bind(model.generation)
         .execute()
         .await?;
     transaction.enqueue_waiting(&model.patient, &model.movement, now).await?;
     let end = transaction.statement(END_WAIT).bind(now).bind(model.patient.as_str());
     let waited = end.bind(model.movement.as_str()).execute().await?;
     transaction.commit().await?;
-    Ok(waited)
+    Ok(Some(waited))
 }
 
 impl Transaction {
+    /// Whether the event is being deleted, or was since its raw object was about to be kept.
+    async fn was_deleted(&mut self, new: &NewRecording) -> Result<bool> {
+        let Some(row) = self.statement(DELETIONS).bind(Uuid::from(new.id)).optional().await? else { return Ok(false) };
+        Ok(row.get("pending")? || row.get::<i64>("times")? != new.deletions)
+    }
+
+    /// How many training recordings of the patient and movement were deleted.
+    async fn generation(&mut self, patient: &PatientId, movement: &Movement) -> Result<i64> {
+        let read = self.statement(GENERATION).bind(patient.as_str()).bind(movement.as_str());
+        read.optional().await?.map_or(Ok(0), |row| row.get("generation"))
+    }
+
     /// Makes the event of a recording, or fills in what it lacks; whether the id is free or the patient's own.
     async fn claim_event(&mut self, new: &NewRecording, road: Road<'_>, now: DateTime<Utc>) -> Result<bool> {
         let reported = Reported::of(new, road)?;
@@ -343,22 +359,10 @@ impl Transaction {
         has_model.one().await?.get("has_model")
     }
 
-    /// Adds a job for a recording; one that is there already stays as it is.
-    async fn enqueue(&mut self, kind: JobKind, subject: TestEventId, now: DateTime<Utc>) -> Result<()> {
-        self.statement(ENQUEUE).bind(kind.name()).bind(Uuid::from(subject)).bind(now).execute().await?;
-        Ok(())
-    }
-
     /// Adds a score job for every recording of the patient and movement that waits for a model.
     async fn enqueue_waiting(&mut self, patient: &PatientId, movement: &Movement, now: DateTime<Utc>) -> Result<()> {
         let add = self.statement(ENQUEUE_WAITING).bind(patient.as_str()).bind(movement.as_str());
         add.bind(now).execute().await?;
         Ok(())
-    }
-
-    /// Takes a job out of the queue: what else the transaction does counts only if the lease still holds.
-    async fn finish(&mut self, fence: Fence) -> Result<()> {
-        let gone = self.statement(FINISH).bind(fence.job_id).bind(fence.token).execute().await?;
-        if gone == 1 { Ok(()) } else { Err(DatabaseError::Fenced) }
     }
 }

@@ -102,6 +102,7 @@ fn new(n: u128, patient: &str, clinic_score: Option<f64>) -> NewRecording {
         clinic_score,
         samples: 10,
         taken: (0, 1_000_000),
+        deletions: 0,
     }
 }
 
@@ -129,6 +130,9 @@ fn model(version: &str, patient: &str, training_recordings: i64) -> NewModel {
         patient,
         movement,
         training_recordings,
+        first_ordinal: 1,
+        last_ordinal: training_recordings,
+        generation: 0,
         artifact_digest: Digest::of(b"model"),
         feature_set: "set-1".into(),
         leave_one_out_error: 3.0,

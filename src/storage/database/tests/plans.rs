@@ -5,19 +5,23 @@
 
 use super::*;
 use crate::storage::database::{
-    accounts, event_records, jobs, models, patients, recordings, secrets, sessions, steps, test_events,
+    accounts, assigned_tests, deletions, event_records, jobs, measurements, models, patients, recordings, secrets,
+    sessions, steps, test_events,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 13] = [
+const REGISTRY: [&[Sql]; 16] = [
     STATEMENTS,
     accounts::STATEMENTS,
+    assigned_tests::STATEMENTS,
+    deletions::STATEMENTS,
     event_records::STATEMENTS,
     hints::STATEMENTS,
     jobs::STATEMENTS,
+    measurements::STATEMENTS,
     models::STATEMENTS,
     patients::STATEMENTS,
     recordings::STATEMENTS,
@@ -28,10 +32,13 @@ const REGISTRY: [&[Sql]; 13] = [
     test_events::STATEMENTS,
 ];
 /// Tables whose size has no bound.
-pub(super) const GROWING: [&str; 16] = [
+pub(super) const GROWING: [&str; 19] = [
     "accounts",
+    "assigned_tests",
     "axis_ranges",
     "care_providers",
+    "deletion_objects",
+    "deletions",
     "features",
     "jobs",
     "models",
@@ -137,6 +144,7 @@ pub(super) const FILL: &str = "
     INSERT INTO patients SELECT 'fill-' || n, NULL, 'F' || n, 'L' || n, NULL, now() FROM generate_series(1, 4000) n;
     INSERT INTO care_providers SELECT 'fill-' || n, NULL, now() FROM generate_series(1, 4000) n;
     INSERT INTO patient_care_providers SELECT 'fill-' || 1 + n % 400, 'fill-' || n, now() FROM generate_series(1, 4000) n;
+    INSERT INTO assigned_tests SELECT 'fill-' || n, 'sit-to-stand', now() FROM generate_series(1, 4000) n;
     INSERT INTO accounts SELECT gen_random_uuid(), 'fill-' || n || '@example.org', '', 'patient', 'fill-' || n, NULL, now()
         FROM generate_series(1, 4000) n;
     INSERT INTO sessions SELECT gen_random_uuid(), account_id, sha256(account_id::text::bytea), now(),
@@ -158,7 +166,7 @@ pub(super) const FILL: &str = "
     INSERT INTO scores SELECT test_event_id, 50, NULL, NULL, 'v', 'local', now() FROM recordings WHERE status = 'scored'
         ON CONFLICT DO NOTHING;
     INSERT INTO training_counts SELECT 'fill-' || n, 'sit-to-stand', 10 FROM generate_series(1, 4000) n;
-    INSERT INTO models SELECT 'fill-' || n, 'fill-' || n, 'sit-to-stand', 10, 'key', sha256(''), 'set-1', 1, '{}', now()
+    INSERT INTO models SELECT 'fill-' || n, 'fill-' || n, 'sit-to-stand', 10, 'key', sha256(''), 'set-1', 1, '{}', now(), 1, 10
         FROM generate_series(1, 4000) n;
     INSERT INTO jobs (kind, subject, lane, position, state, due_at, enqueued_at)
         SELECT kind, test_event_id, 'fill-' || n % 400, n / 400,
@@ -166,4 +174,6 @@ pub(super) const FILL: &str = "
             now() + n * interval '1 s', now() - n * interval '1 s'
         FROM (SELECT *, row_number() OVER () AS n FROM test_events) events, unnest('{convert,train,score}'::text[]) kind
         ON CONFLICT DO NOTHING;
+    INSERT INTO deletions SELECT gen_random_uuid(), 1, true, false, now(), now() FROM generate_series(1, 4000);
+    INSERT INTO deletion_objects SELECT test_event_id, 'key-' || n FROM deletions, generate_series(1, 4) n;
     ANALYZE";

@@ -206,3 +206,92 @@ async fn a_statement_that_waits_too_long_and_a_killed_connection_are_not_availab
     let failed = answers.into_iter().filter_map(std::result::Result::err);
     assert!(failed.into_iter().all(|error| matches!(error, DatabaseError::Unavailable(_))));
 }
+
+/// A round of two things at once, the second a little later each time.
+fn a_little(round: u32) -> Duration {
+    Duration::from_micros(u64::from(round) * 60)
+}
+
+fn deletion(n: u128, patient: &str) -> DeletionRequest {
+    let second = TimeDelta::seconds(1);
+    DeletionRequest {
+        id: id(n),
+        patient: PatientId::new(patient).unwrap(),
+        what: Deleted::Event,
+        rule: RULE,
+        grace: Grace { conversion: second, training: second },
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_conversion_that_ends_while_its_recording_is_deleted_leaves_nothing() {
+    let ([a, b], here) = processes().await;
+    let database = &here.database;
+    for n in 0..60_u32 {
+        let (patient, other) = (format!("race-{n}"), u128::from(n) * 10);
+        add_patient(database, &patient).await;
+        for m in 0..2 {
+            database.accept_recording(&new(other + m, &patient, Some(50.0)), now()).await.unwrap();
+        }
+        // Of the two together a training is queued: with the one that is deleted, or with the other.
+        let jobs = lease(database, JobKind::Convert, 2).await;
+        let (result, request) = (conversion(), deletion(other, &patient));
+        let convert = async {
+            for job in &jobs {
+                match a.finish_conversion(job.fence, job.subject, &result, RULE, now()).await {
+                    Ok(_) | Err(DatabaseError::Fenced) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+            }
+        };
+        let delete = async {
+            tokio::time::sleep(a_little(n)).await;
+            b.delete_event(&request, now()).await.unwrap()
+        };
+        let ((), deleted) = tokio::join!(convert, delete);
+        assert!(deleted);
+        let found = database.training_recordings(&request.patient, &new(0, "p", None).movement, 10, 10).await.unwrap();
+        assert_eq!(found.newest.iter().map(|one| one.id).collect::<Vec<_>>(), [id(other + 1)], "round {n}");
+        assert_eq!(found.count, 1);
+    }
+    let server = here.server.as_ref().unwrap();
+    let orphans =
+        "SELECT count(*) FROM jobs WHERE kind <> 'delete' AND subject NOT IN (SELECT test_event_id FROM recordings)";
+    assert_eq!(server.psql(orphans), "0");
+    assert_eq!(server.psql("SELECT string_agg(DISTINCT recordings::text, ',') FROM training_counts"), "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_while_its_event_is_deleted_is_refused_or_deleted_or_comes_after_it() {
+    let ([a, b], here) = processes().await;
+    let database = &here.database;
+    let mut outcomes = std::collections::BTreeMap::<_, u32>::new();
+    for n in 0..60_u32 {
+        let recording = new(n.into(), "p-1", None);
+        let result = TestResult {
+            id: recording.id,
+            patient: recording.patient.clone(),
+            test_type: recording.movement.clone(),
+            doctor_score: None,
+            notes: None,
+            start_time: now(),
+            end_time: now(),
+        };
+        database.put_test_result(&result, now()).await.unwrap();
+        let request = deletion(n.into(), "p-1");
+        let (accepted, deleted) = tokio::join!(a.accept_recording(&recording, now()), async {
+            tokio::time::sleep(a_little(n % 20)).await;
+            b.delete_event(&request, now()).await
+        });
+        assert!(deleted.unwrap());
+        let accepted = accepted.unwrap();
+        assert!([Acceptance::Accepted, Acceptance::Deleted].contains(&accepted), "{accepted:?}");
+        assert!(database.recording(recording.id).await.unwrap().is_none(), "round {n}");
+        let pending = database.pending_deletion(recording.id).await.unwrap().unwrap();
+        let day = ObjectKey::csv(&recording.patient, &recording.movement, recording.day, recording.id);
+        assert_eq!(pending.keys.contains(&day), accepted == Acceptance::Accepted, "round {n}");
+        *outcomes.entry(format!("{accepted:?}")).or_default() += 1;
+    }
+    assert_eq!(lease(database, JobKind::Convert, 100).await, []);
+    assert!(outcomes.len() == 2, "both orders were tried: {outcomes:?}");
+}

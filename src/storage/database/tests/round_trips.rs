@@ -36,7 +36,7 @@ impl Clinic {
     async fn uploads(&self, database: &Database, new: &NewRecording) {
         assert!(database.live_session(self.session, now()).await.unwrap().is_some());
         assert!(database.is_linked(&self.id, &new.patient).await.unwrap());
-        assert_eq!(database.claim(new.id).await.unwrap(), None);
+        assert_eq!(database.claim(new.id).await.unwrap(), Claim::default());
         assert_eq!(database.accept_recording(new, now()).await.unwrap(), Acceptance::Accepted);
     }
 }
@@ -96,7 +96,7 @@ async fn no_step_scans_a_table_that_grows_in_postgres() {
     assert_eq!(database.accept_recording(&new(3, "stranger", None), now()).await.unwrap(), Acceptance::Replayed);
     let after = database.finish_conversion(leased(3), id(3), &conversion(), RULE, now()).await.unwrap();
     assert_eq!(after, AfterConversion::AwaitsModel);
-    assert_eq!(database.finish_training(leased(2), &model("v", "stranger", 2), now()).await.unwrap(), 1);
+    assert_eq!(database.finish_training(leased(2), &model("v", "stranger", 2), now()).await.unwrap(), Some(1));
     let newest = ModelRow {
         version: ModelVersion::new("v").unwrap(),
         artifact_key: ObjectKey::from_row(String::new()),

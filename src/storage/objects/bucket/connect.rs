@@ -11,6 +11,7 @@ use aws_sdk_s3::config::{Credentials, RequestChecksumCalculation, ResponseChecks
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 /// Longest pause before the second attempt; it doubles with each, up to the longest.
@@ -88,6 +89,7 @@ impl Bucket {
             sizes,
             memory: Semaphore::new(permits),
             entropy: entropy.clone(),
+            home: Handle::current(),
         })))
     }
 }

@@ -20,7 +20,9 @@ use failure::{Failure, Kind};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
+use tokio_util::context::TokioContext;
 
 /// Pause before the second try of a read or write; it doubles with each, up to the longest. A request's own attempts are
 /// the client's.
@@ -46,6 +48,8 @@ struct Inner {
     /// A permit for each KiB of a staged object that is in memory on its way to the bucket.
     memory: Semaphore,
     entropy: Entropy,
+    /// The runtime that drives the connections: they are everybody's, and outlive the actor that opened one.
+    home: Handle,
 }
 
 /// How bodies are cut.
@@ -66,6 +70,11 @@ impl Default for Sizes {
 }
 
 impl Bucket {
+    /// Runs what may open a connection where no actor that hangs can hold it up.
+    pub(super) fn at_home<F: Future>(&self, work: F) -> TokioContext<F> {
+        TokioContext::new(work, self.0.home.clone())
+    }
+
     pub(super) fn stage(&self) -> Staged {
         Staged::new(Spot::Nameless(self.0.spool.clone()))
     }

@@ -9,6 +9,51 @@ use aws_sdk_s3::primitives::ByteStreamError;
 use bytes::{Bytes, BytesMut};
 use std::ops::Range;
 
+/// Which bytes of an object.
+enum Part {
+    Whole,
+    Range(Range<u64>),
+    /// The last so many, or all of them where it has fewer.
+    Tail(u64),
+}
+
+impl Part {
+    fn header(&self) -> Option<String> {
+        match self {
+            Self::Whole => None,
+            Self::Range(range) => Some(format!("bytes={}-{}", range.start, range.end - 1)),
+            Self::Tail(bytes) => Some(format!("bytes=-{bytes}")),
+        }
+    }
+
+    /// How many bytes it has at most.
+    fn most(&self) -> u64 {
+        match self {
+            Self::Whole => u64::MAX,
+            Self::Range(range) => range.end - range.start,
+            Self::Tail(bytes) => *bytes,
+        }
+    }
+
+    /// Which bytes it is of an object of that length.
+    fn within(&self, whole: u64) -> Range<u64> {
+        match self {
+            Self::Whole => 0..whole,
+            Self::Range(range) => range.start..range.end.min(whole),
+            Self::Tail(bytes) => whole.saturating_sub(*bytes)..whole,
+        }
+    }
+}
+
+/// What was read.
+struct Read {
+    bytes: Bytes,
+    /// The digest that the object's metadata tells.
+    kept: Option<Digest>,
+    /// The object's length, where a part of it was read.
+    whole: u64,
+}
+
 /// Why one attempt gave nothing.
 enum Stop {
     /// The body ended early.
@@ -30,7 +75,7 @@ impl Bucket {
         key: &ObjectKey,
         digest: Option<Digest>,
     ) -> Result<Bytes, ObjectError> {
-        let (bytes, kept) = Box::pin(self.read(key, None)).await?;
+        let Read { bytes, kept, .. } = Box::pin(self.read(key, &Part::Whole)).await?;
         if let Some(digest) = digest.or(kept) {
             digest.check(&bytes)?;
         }
@@ -46,13 +91,21 @@ impl Bucket {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
-        Ok(Box::pin(self.read(key, Some(range))).await?.0)
+        Ok(Box::pin(self.read(key, &Part::Range(range))).await?.bytes)
     }
 
-    /// The bytes, and the digest that the object's metadata tells.
-    async fn read(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<(Bytes, Option<Digest>), ObjectError> {
+    pub(in crate::storage::objects) async fn get_tail(
+        &self,
+        key: &ObjectKey,
+        bytes: u64,
+    ) -> Result<(Bytes, u64), ObjectError> {
+        let read = Box::pin(self.read(key, &Part::Tail(bytes.max(1)))).await?;
+        Ok((read.bytes, read.whole))
+    }
+
+    async fn read(&self, key: &ObjectKey, part: &Part) -> Result<Read, ObjectError> {
         for attempt in 0.. {
-            let read = tokio::time::timeout(self.0.timeout * 2, self.read_once(key, range.as_ref()));
+            let read = tokio::time::timeout(self.0.timeout * 2, self.read_once(key, part));
             let last = attempt + 1 >= self.0.max_attempts;
             match read.await.map_err(too_slow)? {
                 Ok(read) => return Ok(read),
@@ -65,18 +118,18 @@ impl Bucket {
         Err(ObjectError::Unavailable("it was tried too often"))
     }
 
-    async fn read_once(&self, key: &ObjectKey, range: Option<&Range<u64>>) -> Result<(Bytes, Option<Digest>), Stop> {
+    async fn read_once(&self, key: &ObjectKey, part: &Part) -> Result<Read, Stop> {
         let request = self.0.client.get_object().bucket(&self.0.name).key(self.key(key));
-        let asked = range.map(|range| format!("bytes={}-{}", range.start, range.end - 1));
-        let mut answer = match request.set_range(asked).send().await {
+        let mut answer = match request.set_range(part.header()).send().await {
             Ok(answer) => answer,
             Err(error) => match Failure::of("GetObject", &error) {
-                Failure { kind: Kind::BadRange, .. } => return Ok((Bytes::new(), None)),
+                // The object ends before the part begins.
+                Failure { kind: Kind::BadRange, .. } => return Ok(Read { bytes: Bytes::new(), kept: None, whole: 0 }),
                 failure => return Err(Stop::Failed(failure.into())),
             },
         };
         let length = answer.content_length().and_then(|length| u64::try_from(length).ok());
-        let most = range.map_or(u64::MAX, |range| range.end - range.start).min(self.0.max_read);
+        let most = part.most().min(self.0.max_read);
         if length.is_some_and(|length| length > most) {
             return Err(Stop::Failed(ObjectError::TooLarge));
         }
@@ -88,26 +141,30 @@ impl Bucket {
             }
             bytes.extend_from_slice(&chunk);
         }
-        // A range has no checksum; but the answer says twice how long it is.
-        let promised = match range {
-            None => length,
-            Some(range) => Some(answer.content_range().and_then(|text| length_of(text, range)).ok_or(Stop::Cut)?),
+        // A part has no checksum; but the answer says twice how long it is.
+        let (promised, whole) = match part {
+            Part::Whole => (length, bytes.len() as u64),
+            Part::Range(_) | Part::Tail(_) => {
+                let told = answer.content_range().and_then(|text| told_of(text, part)).ok_or(Stop::Cut)?;
+                (Some(told.0), told.1)
+            }
         };
         if promised.is_some_and(|promised| promised != bytes.len() as u64) {
             return Err(Stop::Cut);
         }
         let kept = answer.metadata().and_then(|metadata| metadata.get(DIGEST));
         let kept = kept.and_then(|text| blake3::Hash::from_hex(text).ok()).map(|hash| Digest(*hash.as_bytes()));
-        Ok((bytes.freeze(), kept))
+        Ok(Read { bytes: bytes.freeze(), kept, whole })
     }
 }
 
-/// The length of a `Content-Range` such as `bytes 0-9/100`, where it is that of the range that was asked for.
-fn length_of(text: &str, asked: &Range<u64>) -> Option<u64> {
+/// The lengths of the part and of the object that a `Content-Range` such as `bytes 0-9/100` tells, where it is that of the
+/// part that was asked for.
+fn told_of(text: &str, asked: &Part) -> Option<(u64, u64)> {
     let (range, whole) = text.strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let (first, end, whole) = (first.parse::<u64>().ok()?, last.parse::<u64>().ok()? + 1, whole.parse::<u64>().ok()?);
-    (first == asked.start && end == asked.end.min(whole)).then(|| end - first)
+    (asked.within(whole) == (first..end)).then(|| (end - first, whole))
 }
 
 fn stop(error: &ByteStreamError) -> Stop {

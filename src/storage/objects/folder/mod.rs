@@ -78,7 +78,7 @@ impl Folder {
     pub(super) async fn get(&self, key: &ObjectKey, digest: Option<Digest>) -> Result<Bytes, ObjectError> {
         let (path, max_read) = (self.path(key), self.max_read);
         on_disk(move || {
-            let bytes = read(&path, 0..u64::MAX, max_read)?;
+            let bytes = read(&File::open(path)?, 0..u64::MAX, max_read)?;
             digest.map_or(Ok(()), |digest| digest.check(&bytes))?;
             Ok(bytes)
         })
@@ -87,7 +87,17 @@ impl Folder {
 
     pub(super) async fn get_range(&self, key: &ObjectKey, range: Range<u64>) -> Result<Bytes, ObjectError> {
         let (path, max_read) = (self.path(key), self.max_read);
-        on_disk(move || read(&path, range, max_read)).await
+        on_disk(move || read(&File::open(path)?, range, max_read)).await
+    }
+
+    pub(super) async fn get_tail(&self, key: &ObjectKey, bytes: u64) -> Result<(Bytes, u64), ObjectError> {
+        let (path, max_read) = (self.path(key), self.max_read);
+        on_disk(move || {
+            let file = File::open(path)?;
+            let length = file.metadata()?.len();
+            Ok((read(&file, length.saturating_sub(bytes)..length, max_read)?, length))
+        })
+        .await
     }
 
     pub(super) async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectError> {
@@ -133,8 +143,7 @@ fn sync(staged: &Staged) -> io::Result<()> {
     staged.file().map_or(Ok(()), |file| file.sync_data())
 }
 
-fn read(path: &Path, range: Range<u64>, max_read: u64) -> Result<Bytes, ObjectError> {
-    let file = File::open(path)?;
+fn read(file: &File, range: Range<u64>, max_read: u64) -> Result<Bytes, ObjectError> {
     let end = range.end.min(file.metadata()?.len());
     let length = end.saturating_sub(range.start);
     if length > max_read {

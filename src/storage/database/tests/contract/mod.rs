@@ -1,7 +1,9 @@
 //! The contract: every function here holds on a fresh database of either kind.
 
 mod accounts;
+mod deletions;
 mod event_records;
+mod measurements;
 mod patients;
 mod queue;
 mod steps;
@@ -11,7 +13,9 @@ use crate::domain::access::Role;
 use crate::domain::ids::{AccountId, CareProviderId, SessionId};
 use crate::domain::score::{Failure, Score};
 use accounts::*;
+use deletions::*;
 use event_records::*;
+use measurements::*;
 use patients::*;
 use queue::*;
 use steps::*;
@@ -61,6 +65,18 @@ contract! {
     patients_are_listed_by_name_to_who_cares_for_them,
     test_events_are_changed_by_their_patient_and_listed_in_time,
     test_types_are_listed_by_name,
+    what_is_deleted_has_no_row_and_its_objects_are_named_until_they_are_removed,
+    a_recording_is_deleted_without_its_event_and_not_by_another,
+    the_raw_object_of_an_upload_that_was_cut_short_is_looked_for,
+    what_a_conversion_under_way_makes_is_removed_once_more,
+    a_deletion_that_is_asked_for_again_begins_anew,
+    a_deleted_training_recording_is_unlearned,
+    a_training_that_learned_from_what_was_deleted_is_refused,
+    tests_are_assigned_once_and_taken_away,
+    the_directory_names_everybody_and_tells_more_to_who_cares,
+    a_score_is_set_by_hand_on_the_patients_own_event,
+    stats_are_of_the_scores_in_the_window,
+    ranges_are_of_a_day_and_a_movement,
     hints_reach_who_listens,
     what_is_dropped_uncommitted_did_not_happen_and_statements_are_counted,
 }

@@ -113,3 +113,43 @@ pub(super) async fn test_types_are_listed_by_name(database: &Database) {
     assert_eq!((types.len(), types[1].name.as_str(), types[1].duration_in_seconds), (2, "sit-to-stand", Some(60)));
     database.ping().await.unwrap();
 }
+
+pub(super) async fn tests_are_assigned_once_and_taken_away(database: &Database) {
+    let ann = PatientId::new("p-1").unwrap();
+    let (known, unknown) = (Movement::new("sit-to-stand").unwrap(), Movement::new("fly").unwrap());
+    for _ in 0..2 {
+        assert!(database.assign_test(&ann, &known, now()).await.unwrap());
+    }
+    assert!(!database.assign_test(&ann, &unknown, now()).await.unwrap());
+    let nobody = database.assign_test(&PatientId::new("nobody").unwrap(), &known, now()).await;
+    assert!(matches!(nobody, Err(DatabaseError::MissingReference(_))), "{nobody:?}");
+    let assigned = database.assigned_tests(&ann, 10).await.unwrap();
+    assert_eq!((assigned.len(), &assigned[0].name, assigned[0].duration_in_seconds), (1, &known, Some(60)));
+    assert_eq!(database.assigned_tests(&PatientId::new("p-2").unwrap(), 10).await.unwrap(), []);
+    assert!(database.unassign_test(&ann, &known).await.unwrap());
+    assert!(!database.unassign_test(&ann, &known).await.unwrap());
+    assert_eq!(database.assigned_tests(&ann, 10).await.unwrap(), []);
+}
+
+pub(super) async fn the_directory_names_everybody_and_tells_more_to_who_cares(database: &Database) {
+    let (clinic, other) = (CareProviderId::new("c-1").unwrap(), CareProviderId::new("c-2").unwrap());
+    for id in [&clinic, &other] {
+        database.create_care_provider(&CareProvider { id: id.clone(), email: None }, now()).await.unwrap();
+    }
+    let ann = Patient {
+        email: Some("ann@example.org".into()),
+        first_name: Some("Ann".into()),
+        privacy_consent_date: Some("2026-01-01".into()),
+        ..patient("ann")
+    };
+    database.create_patient(&ann, now()).await.unwrap();
+    let link = PatientLink { care_provider: clinic.clone(), patient: ann.id.clone() };
+    database.link_patient(&link, now()).await.unwrap();
+    let named = Patient { email: None, privacy_consent_date: None, ..ann.clone() };
+    for (reader, expected) in [(Some(&clinic), &ann), (Some(&other), &named), (None, &ann)] {
+        let listed = database.directory(reader, 10).await.unwrap();
+        assert_eq!(listed.iter().map(|patient| patient.id.as_str()).collect::<Vec<_>>(), ["p-1", "p-2", "ann"]);
+        assert!(listed[2] == *expected);
+    }
+    assert_eq!(database.directory(Some(&clinic), 2).await.unwrap().len(), 2);
+}

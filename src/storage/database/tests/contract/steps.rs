@@ -15,13 +15,13 @@ pub(super) async fn a_recording_is_accepted_once(database: &Database) {
 }
 
 pub(super) async fn a_recording_that_landed_makes_its_patient_and_keeps_its_failure(database: &Database) {
-    assert_eq!(database.claim(id(1)).await.unwrap(), None);
+    assert_eq!(database.claim(id(1)).await.unwrap(), Claim::default());
     let landed = new(1, "stranger", None);
     assert_eq!(database.accept_landed(&landed, None, now()).await.unwrap(), Acceptance::Accepted);
     assert_eq!(database.accept_landed(&landed, None, now()).await.unwrap(), Acceptance::Replayed);
     assert_eq!(database.accept_recording(&landed, now()).await.unwrap(), Acceptance::Replayed);
-    let claim = Claim { patient: landed.patient.clone(), digest: Some(landed.digest) };
-    assert_eq!(database.claim(id(1)).await.unwrap(), Some(claim));
+    let claim = Claim { patient: Some(landed.patient.clone()), digest: Some(landed.digest), ..Claim::default() };
+    assert_eq!(database.claim(id(1)).await.unwrap(), claim);
     assert_eq!(lease(database, JobKind::Convert, 10).await.len(), 1);
 
     let failure = Failure { code: "no_samples".into(), message: "there are no samples".into() };
@@ -79,15 +79,17 @@ pub(super) async fn a_count_that_is_complete_starts_one_training_and_its_model_t
     assert_eq!(trainings[1].recording.as_ref().and_then(|recording| recording.training_ordinal), Some(4));
     assert_eq!(trainings[1].model, None);
     let (patient, movement) = (PatientId::new("p-1").unwrap(), Movement::new("sit-to-stand").unwrap());
-    let set = database.training_recordings(&patient, &movement, 4, 3).await.unwrap();
+    let found = database.training_recordings(&patient, &movement, 4, 3).await.unwrap();
+    assert_eq!((found.count, found.generation), (4, 0));
+    let set = found.newest;
     assert_eq!(set.iter().map(|recording| recording.score).collect::<Vec<_>>(), [20.0, 30.0, 40.0]);
     assert_eq!(set[0].features, [1.5, -2.5]);
 
     let model = model("v2", "p-1", 2);
     let version = model.version.clone();
-    assert_eq!(database.finish_training(trainings[0].fence, &model, now()).await.unwrap(), 1);
+    assert_eq!(database.finish_training(trainings[0].fence, &model, now()).await.unwrap(), Some(1));
     let newer = self::model("v4", "p-1", 4);
-    assert_eq!(database.finish_training(trainings[1].fence, &newer, now()).await.unwrap(), 0);
+    assert_eq!(database.finish_training(trainings[1].fence, &newer, now()).await.unwrap(), Some(0));
     let ranges = database.axis_ranges(id(9)).await.unwrap();
     assert_eq!((ranges.len(), &ranges[0].axis[..], ranges[0].lowest, ranges[0].highest), (9, "ax", -1.0, 1.0));
     let state = database.recording_state(id(9)).await.unwrap().unwrap();
@@ -115,7 +117,7 @@ pub(super) async fn a_backlog_is_scored_in_its_order(database: &Database) {
         convert_next(database).await;
     }
     let training = lease(database, JobKind::Train, 1).await.remove(0);
-    assert_eq!(database.finish_training(training.fence, &model("v", "p-1", 2), now()).await.unwrap(), 6);
+    assert_eq!(database.finish_training(training.fence, &model("v", "p-1", 2), now()).await.unwrap(), Some(6));
     let order: Vec<_> = lease(database, JobKind::Score, 10).await.into_iter().map(|job| job.subject).collect();
     assert_eq!(order[0], id(0));
     assert_eq!(order.len(), 6);

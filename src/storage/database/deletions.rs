@@ -1,0 +1,436 @@
+//! Deletion: the rows of a recording, or of its whole test event, are gone at once, and what was learned from it serves no
+//! more. The keys of all its objects are kept until a job has removed them, so that none is left that no row names.
+//!
+//! Whoever accepts or deletes a test event has its lock; whoever changes what is learned for a patient and movement has that
+//! of their row in `training_counts`, and takes it after the rows of the jobs that it ends.
+
+use super::jobs::{Fence, JobKind};
+use super::recordings::{read_movement, read_recording_day};
+use super::statement::Row;
+use super::{Database, DatabaseError, Result, TrainingRule, Transaction, statements};
+use crate::domain::ids::{ModelVersion, Movement, PatientId, TestEventId};
+use crate::domain::object_key::ObjectKey;
+use crate::domain::recording::Day;
+use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use uuid::Uuid;
+
+/// Days around an event's start on which its recording may be kept: clocks are local, and phones are a day off at midnight.
+const DAYS_AROUND: i64 = 2;
+
+/// What is deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deleted {
+    /// The recording and all that was made from it; the event stays. Where no recording is known, its raw object may be
+    /// there: under the key of this movement and day, too.
+    Recording(Movement, Day),
+    /// The event, and with it its recording.
+    Event,
+}
+
+/// How long work that was under way may go on to make objects.
+#[derive(Debug, Clone, Copy)]
+pub struct Grace {
+    /// A conversion.
+    pub conversion: TimeDelta,
+    /// A training.
+    pub training: TimeDelta,
+}
+
+/// Who deletes what.
+#[derive(Debug, Clone)]
+pub struct DeletionRequest {
+    /// Of which event.
+    pub id: TestEventId,
+    /// Whose event it must be.
+    pub patient: PatientId,
+    /// What.
+    pub what: Deleted,
+    /// From how many recordings on a model is trained.
+    pub rule: TrainingRule,
+    /// How long what is under way may go on.
+    pub grace: Grace,
+}
+
+/// A deletion whose objects may be there still.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingDeletion {
+    /// The objects.
+    pub keys: Vec<ObjectKey>,
+    /// They must be removed once more then, for work under way may make them anew until then.
+    pub sweep_at: DateTime<Utc>,
+}
+
+statements! {
+    /// SQLite has one that writes at a time.
+    LOCK_EVENT = each("SELECT $1 AS locked", "SELECT lock_test_event($1) IS NULL AS locked");
+    DOOMED = shared(
+        "SELECT test_type, start_time, movement, year, month, day, raw_key, lane, training_ordinal
+         FROM test_events LEFT JOIN recordings USING (test_event_id)
+         WHERE test_event_id = $1 AND test_events.patient_id = $2",
+    );
+    DELETE_JOBS = shared(
+        "DELETE FROM jobs WHERE kind IN ('convert', 'train', 'score') AND subject = $1 RETURNING kind, state",
+    );
+    LOCK_COUNT = shared(
+        "INSERT INTO training_counts (patient_id, movement, recordings) VALUES ($1, $2, 0)
+         ON CONFLICT (patient_id, movement) DO UPDATE SET recordings = training_counts.recordings RETURNING generation",
+    );
+    COUNT_DOWN = shared(
+        "UPDATE training_counts SET recordings = recordings - 1, generation = generation + 1
+         WHERE patient_id = $1 AND movement = $2 RETURNING recordings",
+    );
+    RETIRE_MODELS = shared(
+        "UPDATE models SET retired_at = $1
+         WHERE patient_id = $2 AND movement = $3 AND retired_at IS NULL AND first_ordinal <= $4 AND last_ordinal >= $4
+         RETURNING artifact_key",
+    );
+    TRAININGS = shared(
+        "SELECT test_event_id, training_ordinal, state FROM recordings JOIN jobs ON kind = 'train' AND subject = test_event_id
+         WHERE patient_id = $1 AND movement = $2 AND training_ordinal IS NOT NULL",
+    );
+    LAST_TRAINING_RECORDING = shared(
+        "SELECT test_event_id, training_ordinal FROM recordings
+         WHERE patient_id = $1 AND movement = $2 AND training_ordinal IS NOT NULL AND test_event_id <> $3
+         ORDER BY training_ordinal DESC LIMIT 1",
+    );
+    SERVING = shared(
+        "SELECT max(last_ordinal) AS last_ordinal FROM models
+         WHERE patient_id = $1 AND movement = $2 AND retired_at IS NULL",
+    );
+    DROP_DEAD_TRAINING = shared("DELETE FROM jobs WHERE kind = 'train' AND subject = $1 AND state = 'dead'");
+    /// PostgreSQL takes an array for few, and uses the index.
+    DROP_SCORINGS = each(
+        "DELETE FROM jobs WHERE kind = 'score' AND subject IN (
+             SELECT test_event_id FROM recordings WHERE patient_id = $1 AND movement = $2 AND status = 'converted')",
+        "DELETE FROM jobs WHERE kind = 'score' AND subject = ANY (ARRAY(
+             SELECT test_event_id FROM recordings WHERE patient_id = $1 AND movement = $2 AND status = 'converted'))",
+    );
+    AWAIT_MODEL = shared(
+        "UPDATE recordings SET status = 'awaiting_model', updated_at = $1
+         WHERE patient_id = $2 AND movement = $3 AND status = 'converted'",
+    );
+    DELETE_SCORE = shared("DELETE FROM scores WHERE test_event_id = $1");
+    DELETE_FEATURES = shared("DELETE FROM features WHERE test_event_id = $1");
+    DELETE_QUALITY = shared("DELETE FROM quality_reports WHERE test_event_id = $1");
+    DELETE_RANGES = shared("DELETE FROM axis_ranges WHERE test_event_id = $1");
+    DELETE_RECORDING = shared("DELETE FROM recordings WHERE test_event_id = $1");
+    DELETE_EVENT = shared("DELETE FROM test_events WHERE test_event_id = $1");
+    FORGET_SCORE = shared("UPDATE test_events SET balance_score = NULL WHERE test_event_id = $1");
+    ADD_DELETION = shared(
+        "INSERT INTO deletions (test_event_id, times, pending, swept, sweep_at, requested_at)
+         VALUES ($1, 1, true, false, $2, $3)
+         ON CONFLICT (test_event_id) DO UPDATE SET times = deletions.times + 1, pending = true, swept = false,
+             sweep_at = CASE WHEN excluded.sweep_at > deletions.sweep_at THEN excluded.sweep_at ELSE deletions.sweep_at END,
+             requested_at = excluded.requested_at",
+    );
+    ADD_DELETION_OBJECTS = each(
+        "INSERT INTO deletion_objects (test_event_id, object_key) SELECT $1, value FROM json_each($2) WHERE true
+         ON CONFLICT (test_event_id, object_key) DO NOTHING",
+        "INSERT INTO deletion_objects (test_event_id, object_key)
+         SELECT $1, value FROM json_array_elements_text(CAST($2 AS json))
+         ON CONFLICT (test_event_id, object_key) DO NOTHING",
+    );
+    /// One that is there begins anew: whoever holds it does not know of all the objects.
+    ENQUEUE_DELETION = each(
+        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
+         VALUES ('delete', $1, $2, 'ready', $3, $3, max(
+             coalesce((SELECT max(position) + 1 FROM jobs
+                       WHERE kind = 'delete' AND lane = $2 AND state IN ('ready', 'leased')), 0),
+             coalesce((SELECT min(position) FROM jobs WHERE kind = 'delete' AND state IN ('ready', 'leased')), 0)))
+         ON CONFLICT (kind, subject) DO UPDATE SET state = 'ready', owner = NULL, due_at = excluded.due_at,
+             fence = jobs.fence + 1, attempts = 0",
+        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
+         VALUES ('delete', $1, $2, 'ready', $3, $3, greatest(
+             coalesce((SELECT max(position) + 1 FROM jobs
+                       WHERE kind = 'delete' AND lane = $2 AND state IN ('ready', 'leased')), 0),
+             coalesce((SELECT min(position) FROM jobs WHERE kind = 'delete' AND state IN ('ready', 'leased')), 0)))
+         ON CONFLICT (kind, subject) DO UPDATE SET state = 'ready', owner = NULL, due_at = excluded.due_at,
+             fence = jobs.fence + 1, attempts = 0",
+    );
+    PENDING_DELETION = shared(
+        "SELECT sweep_at, object_key FROM deletions LEFT JOIN deletion_objects USING (test_event_id)
+         WHERE test_event_id = $1 AND pending ORDER BY object_key",
+    );
+    POSTPONE_SWEEP = shared(
+        "UPDATE jobs SET state = 'delayed', due_at = $1, owner = NULL, attempts = attempts - 1
+         WHERE job_id = $2 AND fence = $3 AND state = 'leased'",
+    );
+    SWEPT = shared("UPDATE deletions SET swept = true WHERE test_event_id = $1");
+    FORGET_OBJECTS = shared("DELETE FROM deletion_objects WHERE test_event_id = $1");
+    END_DELETION = shared("UPDATE deletions SET pending = false, swept = true WHERE test_event_id = $1");
+    IS_SWEPT = shared("SELECT swept FROM deletions WHERE test_event_id = $1");
+}
+
+impl Database {
+    /// Deletes a recording or a whole test event: its rows at once, its objects by a job. Models that learned from it are
+    /// retired; where enough training recordings remain, a training is queued, and what waited for a score waits for its model
+    /// where no other serves. Whether there was such an event of the patient; otherwise nothing was written.
+    ///
+    /// # Errors
+    /// When the database cannot; then nothing happened.
+    pub async fn delete_event(&self, request: &DeletionRequest, now: DateTime<Utc>) -> Result<bool> {
+        let mut transaction = self.begin().await?;
+        let id = Uuid::from(request.id);
+        transaction.statement(LOCK_EVENT).bind(id).one().await?;
+        let Some(event) = transaction.doomed(request).await? else { return Ok(false) };
+        let mut objects = Objects { keys: vec![ObjectKey::pdf(&request.patient, request.id)], sweep_at: now };
+        let lane = match event.recording {
+            Some(recording) => transaction.delete_recording(request, recording, &mut objects, now).await?,
+            None => {
+                objects.keys.extend(event.possible_keys(request));
+                request.patient.to_string()
+            }
+        };
+        if request.what == Deleted::Event {
+            transaction.statement(DELETE_EVENT).bind(id).execute().await?;
+        }
+        transaction.add_deletion(request.id, &objects, &lane, now).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// The objects of a deletion that is not over.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn pending_deletion(&self, id: TestEventId) -> Result<Option<PendingDeletion>> {
+        let rows = self.read(PENDING_DELETION).bind(Uuid::from(id)).all().await?;
+        let Some(first) = rows.first() else { return Ok(None) };
+        let sweep_at = first.get("sweep_at")?;
+        let keys = rows.iter().filter_map(|row| row.get::<Option<String>>("object_key").transpose());
+        let keys = keys.map(|key| key.map(ObjectKey::from_row)).collect::<Result<_>>()?;
+        Ok(Some(PendingDeletion { keys, sweep_at }))
+    }
+
+    /// Notes that every object was removed, and that they are to be removed once more then.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Fenced`] when the lease is over.
+    pub async fn postpone_sweep(&self, fence: Fence, id: TestEventId, sweep_at: DateTime<Utc>) -> Result<()> {
+        let mut transaction = self.begin_redoable().await?;
+        let postpone = transaction.statement(POSTPONE_SWEEP).bind(sweep_at).bind(fence.job_id).bind(fence.token);
+        if postpone.execute().await? != 1 {
+            return Err(DatabaseError::Fenced);
+        }
+        transaction.statement(SWEPT).bind(Uuid::from(id)).execute().await?;
+        transaction.commit().await
+    }
+
+    /// Ends a deletion: every object is removed.
+    ///
+    /// # Errors
+    /// [`DatabaseError::Fenced`] when the lease is over; then nothing was written.
+    pub async fn finish_deletion(&self, fence: Fence, id: TestEventId) -> Result<()> {
+        let mut transaction = self.begin_redoable().await?;
+        transaction.finish(fence).await?;
+        transaction.statement(FORGET_OBJECTS).bind(Uuid::from(id)).execute().await?;
+        transaction.statement(END_DELETION).bind(Uuid::from(id)).execute().await?;
+        transaction.commit().await
+    }
+
+    /// Whether all objects of a deleted event were removed, at least once.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn is_swept(&self, id: TestEventId) -> Result<bool> {
+        let row = self.read(IS_SWEPT).bind(Uuid::from(id)).optional().await?;
+        row.map_or(Ok(true), |row| row.get("swept"))
+    }
+}
+
+/// What is to be removed, and until when it may be made anew.
+struct Objects {
+    keys: Vec<ObjectKey>,
+    sweep_at: DateTime<Utc>,
+}
+
+impl Objects {
+    /// Work on them was under way.
+    fn under_way(&mut self, until: DateTime<Utc>) {
+        self.sweep_at = self.sweep_at.max(until);
+    }
+}
+
+/// An event that is about to go.
+struct Event {
+    test_type: String,
+    start_time: Option<DateTime<Utc>>,
+    recording: Option<Doomed>,
+}
+
+/// Its recording.
+struct Doomed {
+    movement: Movement,
+    day: Day,
+    raw_key: ObjectKey,
+    lane: String,
+    ordinal: Option<i64>,
+}
+
+impl Event {
+    fn read(row: &Row) -> Result<Self> {
+        let recording = match row.get::<Option<String>>("raw_key")? {
+            None => None,
+            Some(raw_key) => Some(Doomed {
+                movement: read_movement(row)?,
+                day: read_recording_day(row)?,
+                raw_key: ObjectKey::from_row(raw_key),
+                lane: row.get("lane")?,
+                ordinal: row.get("training_ordinal")?,
+            }),
+        };
+        Ok(Self { test_type: row.get("test_type")?, start_time: row.get("start_time")?, recording })
+    }
+
+    /// Where the raw object of an event may be of which no recording is known: an upload that was cut short before its rows
+    /// were made, or one that a phone put into the bucket and of which nobody has heard yet.
+    fn possible_keys(&self, request: &DeletionRequest) -> Vec<ObjectKey> {
+        let mut places = Vec::new();
+        if let Ok(movement) = Movement::new(self.test_type.as_str()) {
+            let around = self.start_time.into_iter().flat_map(|start| {
+                let days = (-DAYS_AROUND..=DAYS_AROUND).filter_map(TimeDelta::try_days);
+                days.filter_map(move |days| start.checked_add_signed(days))
+            });
+            places.extend(
+                around.filter_map(|time| Some((movement.clone(), Day::new(time.year(), time.month(), time.day())?))),
+            );
+            // Where training recordings are kept the day does not count.
+            places.push((movement, Day { year: 1970, month: 1, day: 1 }));
+        }
+        if let Deleted::Recording(movement, day) = &request.what {
+            places.push((movement.clone(), *day));
+        }
+        let key = |training| {
+            move |(movement, day): &(Movement, Day)| {
+                ObjectKey::raw(&request.patient, movement, *day, training, request.id)
+            }
+        };
+        let mut keys: Vec<_> = places.iter().map(key(false)).chain(places.iter().map(key(true))).collect();
+        keys.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        keys.dedup();
+        keys
+    }
+}
+
+impl Transaction {
+    async fn doomed(&mut self, request: &DeletionRequest) -> Result<Option<Event>> {
+        let read = self.statement(DOOMED).bind(Uuid::from(request.id)).bind(request.patient.as_str());
+        read.optional().await?.as_ref().map(Event::read).transpose()
+    }
+
+    /// Deletes the rows of a recording and what is to be done with it; its lane.
+    async fn delete_recording(
+        &mut self,
+        request: &DeletionRequest,
+        found: Doomed,
+        objects: &mut Objects,
+        now: DateTime<Utc>,
+    ) -> Result<String> {
+        let (id, patient) = (Uuid::from(request.id), &request.patient);
+        // A conversion that is about to end has its job's row and waits for the count: so in that order here, too. What it
+        // has added meanwhile is found the second time.
+        let mut jobs = self.statement(DELETE_JOBS).bind(id).all().await?;
+        let lock = self.statement(LOCK_COUNT).bind(patient.as_str()).bind(found.movement.as_str());
+        let generation = lock.one().await?.get("generation")?;
+        jobs.extend(self.statement(DELETE_JOBS).bind(id).all().await?);
+        let mut trained = false;
+        for job in &jobs {
+            let trains = job.get::<String>("kind")? == JobKind::Train.name();
+            trained |= trains;
+            if job.get::<String>("state")? == "leased" {
+                objects.under_way(now + if trains { request.grace.training } else { request.grace.conversion });
+            }
+        }
+        // Only now its ordinal is the last word.
+        let recording = self.doomed(request).await?.and_then(|event| event.recording).unwrap_or(found);
+        let Doomed { movement, day, raw_key, lane, ordinal } = recording;
+        objects.keys.extend([
+            raw_key,
+            ObjectKey::csv(patient, &movement, day, request.id),
+            ObjectKey::parquet(patient, &movement, day, request.id),
+        ]);
+        if let Some(ordinal) = ordinal {
+            if trained {
+                let version = ModelVersion::of_training(request.id, ordinal, generation);
+                objects.keys.push(ObjectKey::model(&movement, patient, &version));
+            }
+            let learned = Learned { movement: &movement, ordinal, generation, trained };
+            self.unlearn(request, &learned, objects, now).await?;
+        }
+        let scored = self.statement(DELETE_SCORE).bind(id).execute().await?;
+        for rows in [DELETE_FEATURES, DELETE_QUALITY, DELETE_RANGES, DELETE_RECORDING] {
+            self.statement(rows).bind(id).execute().await?;
+        }
+        if scored > 0 {
+            self.statement(FORGET_SCORE).bind(id).execute().await?;
+        }
+        Ok(lane)
+    }
+
+    /// Takes back what a training recording has done: it is not counted, models that learned from it serve no more, and
+    /// another is trained from those that remain, where they are enough. The count is locked.
+    async fn unlearn(
+        &mut self,
+        request: &DeletionRequest,
+        learned: &Learned<'_>,
+        objects: &mut Objects,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let (patient, movement) = (request.patient.as_str(), learned.movement.as_str());
+        let remaining: i64 = self.statement(COUNT_DOWN).bind(patient).bind(movement).one().await?.get("recordings")?;
+        let retire = self.statement(RETIRE_MODELS).bind(now).bind(patient).bind(movement);
+        let retired = retire.bind(learned.ordinal).all().await?;
+        for model in &retired {
+            objects.keys.push(ObjectKey::from_row(model.get("artifact_key")?));
+        }
+        // What others would make now is refused when it ends; the object that it has put by then must go.
+        let trainings = self.statement(TRAININGS).bind(patient).bind(movement).all().await?;
+        for training in &trainings {
+            let last = training.get::<Uuid>("test_event_id")?.into();
+            let version = ModelVersion::of_training(last, training.get("training_ordinal")?, learned.generation);
+            objects.keys.push(ObjectKey::model(learned.movement, &request.patient, &version));
+            if training.get::<String>("state")? == "leased" {
+                objects.under_way(now + request.grace.training);
+            }
+        }
+        let serving = self.statement(SERVING).bind(patient).bind(movement).one().await?;
+        let serving: Option<i64> = serving.get("last_ordinal")?;
+        let undone = learned.trained || !retired.is_empty() || !trainings.is_empty();
+        if undone && remaining >= request.rule.minimum {
+            let last = self.statement(LAST_TRAINING_RECORDING).bind(patient).bind(movement);
+            if let Some(last) = last.bind(Uuid::from(request.id)).optional().await?
+                && serving.is_none_or(|serving| last.get("training_ordinal").is_ok_and(|last: i64| last > serving))
+            {
+                let last: Uuid = last.get("test_event_id")?;
+                self.statement(DROP_DEAD_TRAINING).bind(last).execute().await?;
+                self.enqueue(JobKind::Train, last.into(), now).await?;
+            }
+        }
+        if serving.is_none() {
+            self.statement(DROP_SCORINGS).bind(patient).bind(movement).execute().await?;
+            self.statement(AWAIT_MODEL).bind(now).bind(patient).bind(movement).execute().await?;
+        }
+        Ok(())
+    }
+
+    async fn add_deletion(&mut self, id: TestEventId, objects: &Objects, lane: &str, now: DateTime<Utc>) -> Result<()> {
+        let keys: Vec<_> = objects.keys.iter().map(ObjectKey::as_str).collect();
+        let keys = serde_json::to_string(&keys).map_err(|_| DatabaseError::Corrupt("object key"))?;
+        let id = Uuid::from(id);
+        self.statement(ADD_DELETION).bind(id).bind(objects.sweep_at).bind(now).execute().await?;
+        self.statement(ADD_DELETION_OBJECTS).bind(id).bind(&keys).execute().await?;
+        self.statement(ENQUEUE_DELETION).bind(id).bind(lane).bind(now).execute().await?;
+        Ok(())
+    }
+}
+
+/// What a training recording took part in.
+struct Learned<'a> {
+    movement: &'a Movement,
+    /// Its place among the patient's.
+    ordinal: i64,
+    /// How many of those had been deleted before it.
+    generation: i64,
+    /// Whether it was the subject of a training that was not over.
+    trained: bool,
+}
