@@ -4,9 +4,13 @@
 #![expect(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde::Deserialize;
-use stance::domain::recording::{assess, parse};
-use stance::storage::lake::{to_csv, to_parquet};
+use stance::domain::entropy::Entropy;
+use stance::domain::object_key::ObjectKey;
+use stance::domain::recording::{Axis, TimestampWriter, assess, parse};
+use stance::storage::lake::{open_axis, to_csv, to_parquet};
+use stance::storage::objects::{Folder, Objects};
 use stance_loadtest::generator::{Exercise, Person};
 use stance_models::features::extract;
 use stance_models::recording::Samples;
@@ -84,5 +88,37 @@ fn floor(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, parts, floor);
+/// One axis of a recording that lies in a folder, to the texts and numbers of an answer; beside it the same by reading the whole
+/// file.
+fn axis(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let folder = tempfile::tempdir_in(".").unwrap();
+    let objects = Objects::Folder(Folder::open(folder.path(), 1 << 26, &Entropy::from_seed(1)).unwrap());
+    let recording = parse(document()).unwrap();
+    let key = ObjectKey::parquet(recording.patient(), recording.movement(), recording.day(), recording.id());
+    runtime.block_on(objects.put(&key, to_parquet(&recording).unwrap().into())).unwrap();
+    let mut group = criterion.benchmark_group("one axis of 6,000 samples");
+    group.bench_function("read", |bencher| {
+        bencher.iter(|| runtime.block_on(open_axis(&objects, &key, Axis::Ay, 10_000)).unwrap().read().unwrap());
+    });
+    group.bench_function("read and told", |bencher| {
+        bencher.iter(|| {
+            let samples = runtime.block_on(open_axis(&objects, &key, Axis::Ay, 10_000)).unwrap().read().unwrap();
+            let mut writer = TimestampWriter::default();
+            let told: Vec<_> = samples.times.iter().map(|time| writer.write(*time).unwrap()).collect();
+            (told, samples.values)
+        });
+    });
+    group.bench_function("whole file", |bencher| {
+        bencher.iter(|| {
+            let bytes = runtime.block_on(objects.get(&key, None)).unwrap();
+            let reader =
+                ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().with_batch_size(6_000).build().unwrap();
+            reader.map(|batch| batch.unwrap().num_rows()).sum::<usize>()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, parts, axis, floor);
 criterion_main!(benches);

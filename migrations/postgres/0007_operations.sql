@@ -12,6 +12,7 @@ CREATE INDEX recordings_by_patient ON recordings (patient_id, year, month, day);
 CREATE TABLE deletions (
     test_event_id uuid PRIMARY KEY,
     times         bigint NOT NULL,      -- how often it was deleted
+    patient_id    text COLLATE "C",     -- whose it was, as long as it is pending
     pending       boolean NOT NULL,     -- true: objects may be there still
     swept         boolean NOT NULL,     -- true: all of them were removed once
     sweep_at      timestamptz NOT NULL, -- until then work that was under way may make some of them again

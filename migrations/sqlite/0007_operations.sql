@@ -11,7 +11,8 @@ CREATE INDEX recordings_by_patient ON recordings (patient_id, year, month, day);
 -- Test events that were deleted. The row stays: an upload that began before a deletion does not count after it.
 CREATE TABLE deletions (
     test_event_id TEXT PRIMARY KEY,
-    times         INTEGER NOT NULL,                          -- how often it was deleted
+    times         INTEGER NOT NULL,                           -- how often it was deleted
+    patient_id    TEXT,                                       -- whose it was, as long as it is pending
     pending       INTEGER NOT NULL CHECK (pending IN (0, 1)), -- 1: objects may be there still
     swept         INTEGER NOT NULL CHECK (swept IN (0, 1)),   -- 1: all of them were removed once
     sweep_at      INTEGER NOT NULL, -- until then work that was under way may make some of them again

@@ -3,9 +3,10 @@
 //! delivered again when it could not be done.
 
 use super::ServiceError;
-use super::ingest::{Ingest, Landed, Landing};
+use super::ingest::{Ingest, LAND, Landed, Landing};
 use super::metrics::Metrics;
 use super::supervision::Handle;
+use crate::domain::audit::Entry;
 use crate::domain::bucket_event::{BucketEvent, PutObject, RawKey};
 use crate::domain::entropy::Entropy;
 use crate::storage::notifications::{MOST, Notification, NotificationError, Notifications};
@@ -162,7 +163,13 @@ impl BucketWatchDeps {
                 self.metrics.bucket_event("foreign");
                 continue;
             };
-            match self.ingest.ask(Landed { raw }).await.map_err(ServiceError::from).and_then(|landing| landing) {
+            match self
+                .ingest
+                .ask(Landed { raw, by: Entry::by_bucket(LAND) })
+                .await
+                .map_err(ServiceError::from)
+                .and_then(|landing| landing)
+            {
                 Ok(landing) => self.metrics.bucket_event(match landing {
                     Landing::Accepted => "accepted",
                     Landing::Known => "known",

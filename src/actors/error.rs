@@ -67,6 +67,23 @@ impl ServiceError {
     pub fn busy(reason: &'static str) -> Self {
         Self::Busy { reason, retry_after: Duration::from_secs(1) }
     }
+
+    /// The stable, `snake_case` code by which programs tell it from others.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Unauthenticated => "unauthenticated",
+            Self::WrongCredentials => "wrong_credentials",
+            Self::Forbidden => "forbidden",
+            Self::NotFound(_) => "not_found",
+            Self::Conflict { code, .. } | Self::Invalid { code, .. } => code,
+            Self::Refused(refusal) => refusal.code,
+            Self::TooManyAttempts { .. } => "too_many_attempts",
+            Self::Busy { .. } => "busy",
+            Self::NoSpace => "no_space",
+            Self::Internal(_) => "internal_error",
+        }
+    }
 }
 
 impl From<DatabaseError> for ServiceError {

@@ -50,6 +50,11 @@ struct BucketEventLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AuditLabels {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct CacheLabels {
     event: &'static str,
 }
@@ -74,6 +79,7 @@ struct Inner {
     model_cache: Family<CacheLabels, Gauge>,
     database_statements: Counter,
     bucket_events: Family<BucketEventLabels, Counter>,
+    audit_records: Family<AuditLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -99,6 +105,7 @@ impl Metrics {
             uploads_open: Gauge::default(),
             model_cache: Family::default(),
             bucket_events: Family::default(),
+            audit_records: Family::default(),
             database_statements: Counter::default(),
         };
         let r = &mut inner.registry;
@@ -121,12 +128,18 @@ impl Metrics {
             inner.database_statements.clone(),
         );
         r.register("bucket_events", "What the bucket told of, by what became of it", inner.bucket_events.clone());
+        r.register("audit_records", "Rows of the audit record, written or not", inner.audit_records.clone());
         Self(Arc::new(inner))
     }
 
     /// The bucket told of something.
     pub fn bucket_event(&self, outcome: &'static str) {
         self.0.bucket_events.get_or_create(&BucketEventLabels { outcome }).inc();
+    }
+
+    /// So many rows of the audit record were `written`, or `refused` by the database.
+    pub fn audited(&self, rows: usize, outcome: &'static str) {
+        self.0.audit_records.get_or_create(&AuditLabels { outcome }).inc_by(rows as u64);
     }
 
     /// A request was answered.

@@ -1,5 +1,6 @@
 //! Supervised actors, one concern a file. What must survive is a row or an object; what an actor holds is a cache.
 
+pub mod auditor;
 mod authorization;
 #[cfg(feature = "aws")]
 pub mod bucket_watch;

@@ -1,6 +1,7 @@
 //! The topology: builds every actor, wires them, and stops them in the order in which work flows. The one place that
 //! knows all of them.
 
+use super::auditor::{Audit, AuditPolicy, Auditor, AuditorDeps};
 #[cfg(feature = "aws")]
 use super::bucket_watch::{BucketWatch, BucketWatchDeps};
 use super::compute::Compute;
@@ -72,6 +73,8 @@ pub struct Topology {
     pub ingest: Handle<Ingest>,
     /// Tells who waits for a recording.
     pub updates: Updates,
+    /// Notes what is read and written.
+    pub audit: Audit,
     ledger: Ledger,
     draining: Arc<AtomicBool>,
     trainers: Trainers,
@@ -105,6 +108,7 @@ impl Topology {
             outbox,
         );
         let draining = Arc::new(AtomicBool::new(false));
+        let (audit, audit_supervisor) = start_auditor(config, ground, &policy);
 
         let rule = TrainingRule { minimum: config.training.minimum, every: config.training.every };
         let process: Arc<str> = entropy.uuid().to_string().into();
@@ -199,6 +203,7 @@ impl Topology {
             database: database.clone(),
             objects: objects.clone(),
             clock: clock.clone(),
+            audit: audit.clone(),
             compute,
             handover,
             ledger: ledger.clone(),
@@ -214,6 +219,7 @@ impl Topology {
             database: database.clone(),
             objects,
             clock: clock.clone(),
+            audit: audit.clone(),
             ledger: ledger.clone(),
             updates: updates.clone(),
             rule,
@@ -227,6 +233,7 @@ impl Topology {
             database,
             clock,
             entropy: entropy.clone(),
+            audit: audit.clone(),
             config: SessionAuthConfig::from(&config.auth),
         };
         let (session_auth, auth_supervisor) =
@@ -239,6 +246,8 @@ impl Topology {
         supervisors.extend(wire_supervisor);
         #[cfg(feature = "aws")]
         supervisors.extend(watch_bucket(config, ground, &policy, &ingest, &draining));
+        // Last: the others wait for it.
+        supervisors.push(audit_supervisor);
         let Documents { reporter, courier, .. } = documents;
         Self {
             session_auth,
@@ -247,6 +256,7 @@ impl Topology {
             courier,
             ingest,
             updates,
+            audit,
             ledger,
             draining,
             trainers,
@@ -271,6 +281,7 @@ impl Topology {
         if !self.ledger.is_idle() {
             tracing::warn!("work was still under way; it resumes at the next start");
         }
+        self.audit.write_unknown().await;
         let mut left = self.trainers.stop(Duration::from_secs(2)).await;
         for supervisor in self.supervisors {
             let name = supervisor.name();
@@ -323,6 +334,27 @@ fn documents(config: &Config, ground: &Ground, compute: &Compute, policy: &Super
     let (courier, courier_supervisor) =
         Supervisor::start(policy, metrics, entropy, move || Courier::new(courier_deps.clone()));
     Documents { reporter, courier, supervisors: [reporter_supervisor, courier_supervisor] }
+}
+
+fn start_auditor(config: &Config, ground: &Ground, policy: &SupervisionPolicy) -> (Audit, Supervisor) {
+    let audit_policy = AuditPolicy {
+        waiting: config.audit.waiting,
+        at_once: config.audit.at_once,
+        longest_wait: seconds(config.audit.longest_wait_seconds),
+        unknown_every: seconds(config.audit.unknown_every_seconds),
+        unknown_apart: config.audit.unknown_apart,
+    };
+    let (audit, entries) = Audit::new(&audit_policy, ground.clock.clone());
+    let deps = AuditorDeps {
+        database: ground.database.clone(),
+        entries,
+        audit: audit.clone(),
+        policy: audit_policy,
+        metrics: ground.metrics.clone(),
+        runtime: tokio::runtime::Handle::current(),
+    };
+    let factory = move || Auditor::new(deps.clone());
+    (audit, Supervisor::start(policy, &ground.metrics, &ground.entropy, factory).1)
 }
 
 /// Starts the bucket watch, where there is a queue to hear.

@@ -1,5 +1,6 @@
 //! `stance admin`.
 
+use super::audit;
 use crate::actors::session_auth::{SessionAuthConfig, create_account};
 use crate::config::Config;
 use crate::domain::access::Role;
@@ -27,6 +28,18 @@ enum Action {
     /// Has jobs that were given up tried again, after what they failed of is mended; says how many.
     #[command(after_help = "Example:\n  stance admin requeue --limit 100")]
     Requeue(Requeue),
+    /// Prints the audit record, the latest first.
+    #[command(after_help = "Example:\n  stance admin audit --patient-id p-1 --from 2026-01-01T00:00:00Z")]
+    Audit(audit::Print),
+    /// Checks that no row of the audit record was changed, removed, moved or put there. Says where it ends, to be noted down
+    /// elsewhere and asked for later.
+    #[command(
+        after_help = "Example:\n  stance admin verify-audit --expect 1234:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03"
+    )]
+    VerifyAudit(audit::Verify),
+    /// Takes rows of the audit record away that are older than they must be kept.
+    #[command(after_help = "Example:\n  stance admin prune-audit --before 2020-01-01T00:00:00Z")]
+    PruneAudit(audit::Prune),
 }
 
 #[derive(Debug, Args)]
@@ -64,6 +77,9 @@ pub(super) fn run(file: Option<&Path>, options: Options) -> anyhow::Result<()> {
     match options.action {
         Action::CreateAccount(new) => create(&config, new),
         Action::Requeue(options) => requeue(&config, &options),
+        Action::Audit(options) => audit::print(&config, &options),
+        Action::VerifyAudit(options) => audit::verify(&config, options),
+        Action::PruneAudit(options) => audit::prune(&config, &options),
     }
 }
 
@@ -72,6 +88,7 @@ fn requeue(config: &Config, options: &Requeue) -> anyhow::Result<()> {
     let mut left = options.limit.unwrap_or(u64::MAX);
     actix_web::rt::System::new().block_on(async {
         let database = super::open::database(config).await?;
+        audit::note(&database, audit::operator("admin requeue")).await?;
         // What dies again from now on stays dead.
         let (now, mut requeued) = (SystemClock.now(), 0);
         while left > 0 {
@@ -96,6 +113,7 @@ fn create(config: &Config, new: NewAccount) -> anyhow::Result<()> {
     let name = role.name();
     actix_web::rt::System::new().block_on(async {
         let database = super::open::database(config).await?;
+        audit::note(&database, audit::operator("admin create-account").holder(&role)).await?;
         let auth = SessionAuthConfig::from(&config.auth);
         let made = create_account(&database, &entropy, &auth, SystemClock.now(), &new.email, password, role).await;
         database.close().await;

@@ -1,6 +1,7 @@
 //! The command line: a file a command. Errors go to standard error as one clear line and a non-zero exit.
 
 mod admin;
+mod audit;
 mod config;
 mod import;
 mod migrate;

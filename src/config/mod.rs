@@ -7,9 +7,9 @@ mod sections;
 
 pub(crate) use sections::seconds;
 pub use sections::{
-    AuthConfig, ComputeConfig, Config, DatabaseConfig, GraphqlConfig, HttpConfig, IngestConfig, LakeConfig, LakeEngine,
-    LogConfig, LogFormat, ObjectsConfig, ObjectsEncryption, QueueConfig, ReportsConfig, ScoringBackend, ScoringConfig,
-    SupervisionConfig, TrainingConfig, UploadsConfig,
+    AuditConfig, AuthConfig, ComputeConfig, Config, DatabaseConfig, GraphqlConfig, HttpConfig, IngestConfig,
+    LakeConfig, LakeEngine, LogConfig, LogFormat, ObjectsConfig, ObjectsEncryption, QueueConfig, ReportsConfig,
+    ScoringBackend, ScoringConfig, SupervisionConfig, TrainingConfig, UploadsConfig,
 };
 
 use figment::Figment;

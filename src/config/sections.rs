@@ -30,6 +30,8 @@ pub struct Config {
     pub lake: LakeConfig,
     /// Sign-in.
     pub auth: AuthConfig,
+    /// The audit record.
+    pub audit: AuditConfig,
     /// The durable queue.
     pub queue: QueueConfig,
     /// Processors.
@@ -74,6 +76,7 @@ impl Default for Config {
             scoring: ScoringConfig::default(),
             lake: LakeConfig::default(),
             auth: AuthConfig::default(),
+            audit: AuditConfig::default(),
             queue: QueueConfig::default(),
             compute: ComputeConfig::default(),
             supervision: SupervisionConfig::default(),
@@ -281,6 +284,22 @@ section!(
         audience: Option<String> = None,
         /// Which of its claims says what.
         claims: BTreeMap<String, String> = BTreeMap::new(),
+    }
+);
+
+section!(
+    /// The audit record.
+    AuditConfig {
+        /// Entries that may wait to be written; further requests are told to come back.
+        waiting: usize = 4_096,
+        /// Entries that are written in one statement.
+        at_once: usize = 512,
+        /// Seconds that a request waits for its entry.
+        longest_wait_seconds: u64 = 5,
+        /// Seconds between two writes of the counts of requests without a token that holds.
+        unknown_every_seconds: u64 = 60,
+        /// Addresses whose requests of that kind are counted apart in that time; those of all others are counted together.
+        unknown_apart: usize = 64,
     }
 );
 

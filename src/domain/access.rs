@@ -4,6 +4,7 @@
 //! [`Decision::Forbidden`], for a role that may never do it, or [`Decision::Absent`]: what a caller may not see
 //! does not exist for them.
 
+use super::audit::Origin;
 use super::ids::{AccountId, CareProviderId, PatientId, SessionId};
 
 /// What an account is.
@@ -38,6 +39,8 @@ pub struct Caller {
     pub session: SessionId,
     /// What they are.
     pub role: Role,
+    /// Where the request came from.
+    pub origin: Origin,
 }
 
 /// What a request needs.
@@ -59,6 +62,44 @@ pub enum Access {
     ChangeTestTypes,
     /// Read which tests there are.
     ReadTestTypes,
+    /// Read the whole audit record.
+    ReadAudit,
+    /// Read what the audit record says of this patient.
+    ReadAuditOf(PatientId),
+}
+
+impl Access {
+    /// The patient whose data it is.
+    #[must_use]
+    pub fn patient(&self) -> Option<&PatientId> {
+        match self {
+            Self::Patient(id) | Self::Score(id) | Self::ReadAuditOf(id) => Some(id),
+            Self::ReadDirectory
+            | Self::CreatePatient
+            | Self::CreateCareProvider
+            | Self::CareProvider(_)
+            | Self::ChangeTestTypes
+            | Self::ReadTestTypes
+            | Self::ReadAudit => None,
+        }
+    }
+
+    /// The care provider to whom it belongs.
+    #[must_use]
+    pub fn care_provider(&self) -> Option<&CareProviderId> {
+        match self {
+            Self::CareProvider(id) => Some(id),
+            Self::Patient(_)
+            | Self::Score(_)
+            | Self::ReadDirectory
+            | Self::CreatePatient
+            | Self::CreateCareProvider
+            | Self::ChangeTestTypes
+            | Self::ReadTestTypes
+            | Self::ReadAudit
+            | Self::ReadAuditOf(_) => None,
+        }
+    }
 }
 
 /// The answer of [`decide`].
@@ -79,13 +120,16 @@ pub enum Decision {
 pub fn decide(role: &Role, access: &Access) -> Decision {
     match (role, access) {
         (Role::Admin, _) | (Role::Patient(_) | Role::CareProvider(_), Access::ReadTestTypes) => Decision::Allowed,
-        (Role::Patient(own), Access::Patient(asked)) => allowed_or_absent(own == asked),
+        (Role::Patient(own), Access::Patient(asked) | Access::ReadAuditOf(asked)) => allowed_or_absent(own == asked),
         // Nobody scores themselves; another's event is not there to be scored.
         (Role::Patient(own), Access::Score(asked)) if own != asked => Decision::Absent,
         (Role::CareProvider(_), Access::Patient(_) | Access::Score(_)) => Decision::AllowedIfLinked,
         (Role::CareProvider(own), Access::CareProvider(asked)) => allowed_or_absent(own == asked),
         (Role::CareProvider(_), Access::CreatePatient | Access::ReadDirectory) => Decision::Allowed,
-        (Role::CareProvider(_), Access::CreateCareProvider | Access::ChangeTestTypes)
+        (
+            Role::CareProvider(_),
+            Access::CreateCareProvider | Access::ChangeTestTypes | Access::ReadAudit | Access::ReadAuditOf(_),
+        )
         | (
             Role::Patient(_),
             Access::Score(_)
@@ -93,7 +137,8 @@ pub fn decide(role: &Role, access: &Access) -> Decision {
             | Access::CreatePatient
             | Access::CreateCareProvider
             | Access::CareProvider(_)
-            | Access::ChangeTestTypes,
+            | Access::ChangeTestTypes
+            | Access::ReadAudit,
         ) => Decision::Forbidden,
     }
 }
@@ -130,6 +175,9 @@ mod tests {
             (Access::CareProvider(care_provider("other")), [Forbidden, Absent, Allowed]),
             (Access::ChangeTestTypes, [Forbidden, Forbidden, Allowed]),
             (Access::ReadTestTypes, [Allowed, Allowed, Allowed]),
+            (Access::ReadAudit, [Forbidden, Forbidden, Allowed]),
+            (Access::ReadAuditOf(patient("own")), [Allowed, Forbidden, Allowed]),
+            (Access::ReadAuditOf(patient("other")), [Absent, Forbidden, Allowed]),
         ];
         for (access, decisions) in table {
             for (role, decision) in roles.iter().zip(decisions) {

@@ -1,6 +1,7 @@
 //! Plain types and rules: identities, roles, recordings, time. No I/O, no HTTP, no SQL, no actor.
 
 pub mod access;
+pub mod audit;
 pub mod bucket_event;
 pub mod clock;
 pub mod entropy;

@@ -2,12 +2,14 @@
 
 use super::Services;
 use super::problem::Problem;
+use super::request_log::RequestId;
 use crate::actors::ServiceError;
 use crate::actors::session_auth::Authenticate;
 use crate::domain::access::Caller;
+use crate::domain::audit::Origin;
 use actix_web::dev::Payload;
 use actix_web::http::header::{self, HeaderName};
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_web::{FromRequest, HttpMessage, HttpRequest, web};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -27,12 +29,36 @@ impl FromRequest for Authenticated {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let token = token(request);
         let services = request.app_data::<web::Data<Services>>().cloned();
+        let origin = services.as_ref().map(|services| origin(request, services));
         Box::pin(async move {
-            let token = token.ok_or(ServiceError::Unauthenticated)?;
-            let services = services.ok_or_else(|| ServiceError::Internal(anyhow::anyhow!("no services")))?;
-            let caller = services.session_auth.ask(Authenticate { token }).await.map_err(ServiceError::from)??;
-            Ok(Self(caller))
+            let (services, origin) =
+                services.zip(origin).ok_or_else(|| ServiceError::Internal(anyhow::anyhow!("no services")))?;
+            Ok(Self(authenticate(token, origin, &services).await?))
         })
+    }
+}
+
+/// Whose token it is. Who has none, or none that holds, is counted for the audit record.
+pub(super) async fn authenticate(
+    token: Option<String>,
+    origin: Origin,
+    services: &Services,
+) -> Result<Caller, ServiceError> {
+    let caller = match token {
+        Some(token) => services.session_auth.ask(Authenticate { token, origin: origin.clone() }).await?,
+        None => Err(ServiceError::Unauthenticated),
+    };
+    if let Err(ServiceError::Unauthenticated) = caller {
+        services.audit.unknown("authenticate", &origin);
+    }
+    caller
+}
+
+/// Where a request came from, for the audit record.
+pub(super) fn origin(request: &HttpRequest, services: &Services) -> Origin {
+    Origin {
+        address: client_address(request, &services.trusted_proxies),
+        request_id: request.extensions().get::<RequestId>().map(|RequestId(id)| id.clone()),
     }
 }
 

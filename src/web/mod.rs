@@ -11,6 +11,7 @@ pub mod server;
 pub mod sessions;
 pub mod uploads;
 
+use crate::actors::auditor::Audit;
 use crate::actors::courier::Courier;
 use crate::actors::ingest::Ingest;
 use crate::actors::metrics::Metrics;
@@ -45,6 +46,8 @@ pub struct Services {
     pub ingest: Handle<Ingest>,
     /// Tells who waits for a recording.
     pub updates: Updates,
+    /// Counts requests without a token that holds.
+    pub audit: Audit,
     /// For readiness, and for a wait on a recording.
     pub database: Database,
     /// For readiness, and for bodies that arrive.
@@ -91,6 +94,7 @@ impl Services {
             courier: topology.courier.clone(),
             ingest: topology.ingest.clone(),
             updates: topology.updates.clone(),
+            audit: topology.audit.clone(),
             database: ground.database.clone(),
             objects: ground.objects.clone(),
             clock: ground.clock.clone(),

@@ -7,12 +7,16 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::{StatusCode, header};
 use actix_web::middleware::Next;
-use actix_web::{Error, ResponseError, web};
+use actix_web::{Error, HttpMessage, ResponseError, web};
+use std::sync::Arc;
 use std::time::Instant;
 use tracing::Instrument;
 
 /// Names a request, in both directions.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The id of a request, among its extensions.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub(super) Arc<str>);
 /// Characters of the longest id that is taken over from a client.
 const LONGEST_ID: usize = 64;
 
@@ -29,6 +33,7 @@ pub async fn log<B: MessageBody + 'static>(
     let id = incoming_id(&request)
         .or_else(|| services.as_ref().map(|services| services.entropy.uuid().to_string()))
         .unwrap_or_default();
+    request.extensions_mut().insert(RequestId(id.as_str().into()));
     // Of the level `error`: the id is on the lines that are written, whatever the filter.
     let span = tracing::error_span!("request", request_id = %id);
     let handled = async {

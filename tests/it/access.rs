@@ -1,7 +1,11 @@
-//! Who may do what: every operation, as every role.
+//! Who may do what: every operation of the schema and every route, as every role. The schema and the routes say what there is:
+//! what is added to them and not to the tables here fails a test.
+//!
+//! To add an operation is a line in [`OPERATIONS`], a route one in [`ROUTES`].
 
-use crate::harness::{Client, Program, document, fresh_id};
+use crate::harness::{Answer, Client, Program, document, fresh_id};
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What an operation is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,252 +17,473 @@ enum Verdict {
 }
 use Verdict::{Absent, Done, Forbidden, SignIn};
 
-/// Own patient, another patient, linked clinic, other clinic, admin, nobody.
+/// As the patient `own`, another patient, the clinic that is linked to `own`, another clinic, an admin, and nobody.
 type Row = [Verdict; 6];
+const ROLES: [&str; 6] = ["patient", "patient", "care_provider", "care_provider", "admin", "nobody"];
+const CLINIC: usize = 2;
+const ADMIN: usize = 4;
+const NOBODY: usize = 5;
 
-struct Operation {
-    name: &'static str,
-    document: &'static str,
-    expected: Row,
-}
+/// What is the patient's, and of those who care for them.
+const OF_THE_PATIENT: Row = [Done, Absent, Done, Absent, Done, SignIn];
+/// What is the patient's alone.
+const OF_THE_PATIENT_ALONE: Row = [Done, Absent, Forbidden, Forbidden, Done, SignIn];
+/// What is `clinic-1`'s.
+const OF_THE_CLINIC: Row = [Forbidden, Forbidden, Done, Absent, Done, SignIn];
+const OF_EVERY_CLINIC: Row = [Forbidden, Forbidden, Done, Done, Done, SignIn];
+const OF_ADMINS: Row = [Forbidden, Forbidden, Forbidden, Forbidden, Done, SignIn];
+const OF_EVERYBODY: Row = [Done, Done, Done, Done, Done, SignIn];
 
-/// Each about the patient `own`, who is linked to `clinic-1`.
-const OPERATIONS: [Operation; 23] = [
-    Operation {
-        name: "getPatientById",
-        document: "{ getPatientById(patient_id: \"own\") { patient_id } }",
-        expected: [Done, Absent, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "recordConsentDate",
-        document: "mutation { recordConsentDate(patient_id: \"own\", date: \"2026-01-31 00:00:00\") { patient_id } }",
-        expected: [Done, Absent, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "putTestResult",
-        document:
-            "mutation { putTestResult(test_event_id: \"7a96f43b-53d5-45e6-9bd4-5318036dae55\", patient_id: \"own\",
-            test_type: \"sit-to-stand\", start_time: \"2026-01-31 00:00:00\", end_time: \"2026-01-31 00:01:00\")
-            { test_event_id } }",
-        expected: [Done, Absent, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "getTestEventById",
-        document: "{ getTestEventById(test_event_id: \"7a96f43b-53d5-45e6-9bd4-5318036dae55\", patient_id: \"own\")
-            { test_event_id } }",
-        expected: [Done, Absent, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "downloadTestEventDetails",
-        document:
-            "{ downloadTestEventDetails(test_event_id: \"7a96f43b-53d5-45e6-9bd4-5318036dae55\", patient_name: \"A B\",
-            patient_id: \"own\", year: 2026, month: 1, day: 31, test_type: \"sit-to-stand\") { pdf_url raw_url } }",
-        expected: [Done, Absent, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "getTestEvents",
-        document: "{ getTestEvents(patient_id: \"own\") { test_event_id } }",
-        expected: [Done, Absent, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "putBalanceScore",
-        document:
-            "mutation { putBalanceScore(test_event_id: \"7a96f43b-53d5-45e6-9bd4-5318036dae55\", balance_score: 60)
-            { test_event_id } }",
-        expected: [Forbidden, Absent, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "assignTestToPatient",
-        document: "mutation { assignTestToPatient(patient_id: \"own\", test_type: \"sit-to-stand\") { patient_id } }",
-        expected: [Done, Absent, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "getPatientAssignedTests",
-        document: "{ getPatientAssignedTests(patient_id: \"own\") { test_type } }",
-        expected: [Done, Absent, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "removeTestFromPatient",
-        document: "mutation { removeTestFromPatient(patient_id: \"own\", test_type: \"sit-to-stand\") }",
-        expected: [Done, Absent, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "getScoreStatsOverTime",
-        document: "{ getScoreStatsOverTime(patient_id: \"own\", from_time: \"2026-01-01 00:00:00\",
-            to_time: \"2026-12-31 00:00:00\", stat: avg) }",
-        expected: [Done, Absent, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "getMeasurementRange",
-        document: "{ getMeasurementRange(patient_id: \"own\", measurement: ay) { min } }",
-        expected: [Done, Absent, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "getMeasurementData",
-        document: "{ getMeasurementData(test_event_id: \"RECORDED\", test_type: \"sit-to-stand\", measurement: ay,
-            patient_id: \"own\", year: 2026, month: 1, day: 31) { ts } }",
-        expected: [Done, Absent, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "getAllPatients",
-        document: "{ getAllPatients { patient_id } }",
-        expected: [Forbidden, Forbidden, Done, Done, Done, SignIn],
-    },
-    Operation {
-        name: "getPatientsForCareprovider",
-        document: "{ getPatientsForCareprovider(care_provider_id: \"clinic-1\") { patient_id } }",
-        expected: [Forbidden, Forbidden, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "addPatientToCareProvider",
-        document: "mutation { addPatientToCareProvider(care_provider_id: \"clinic-1\", patient_id: \"own\") { patient_id } }",
-        expected: [Forbidden, Forbidden, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "createPatient",
-        document: "mutation { createPatient(patient_id: \"FRESH\") { patient_id } }",
-        expected: [Forbidden, Forbidden, Done, Done, Done, SignIn],
-    },
-    Operation {
-        name: "addTestType",
-        document: "mutation { addTestType(test_type: \"walk\", duration_in_seconds: 30) { test_type } }",
-        expected: [Forbidden, Forbidden, Forbidden, Forbidden, Done, SignIn],
-    },
-    Operation {
-        name: "getCareproviderById",
-        document: "{ getCareproviderById(care_provider_id: \"clinic-1\") { care_provider_id } }",
-        expected: [Forbidden, Forbidden, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "createCareProvider",
-        document: "mutation { createCareProvider(care_provider_id: \"FRESH\", email: \"c@example.org\") { care_provider_id } }",
-        expected: [Forbidden, Forbidden, Forbidden, Forbidden, Done, SignIn],
-    },
-    Operation {
-        name: "getAllAvailableTests",
-        document: "{ getAllAvailableTests { test_type } }",
-        expected: [Done, Done, Done, Done, Done, SignIn],
-    },
-    Operation {
-        name: "deleteTestEventFromS3",
-        document:
-            "mutation { deleteTestEventFromS3(test_event_id: \"RECORDED\", patient_id: \"own\", year: 2026, month: 1,
-            day: 31, test_type: \"sit-to-stand\") }",
-        expected: [Done, Absent, Done, Absent, Done, SignIn],
-    },
-    Operation {
-        name: "deleteTestEventFromDB",
-        document: "mutation { deleteTestEventFromDB(test_event_id: \"RECORDED\", patient_id: \"own\") }",
-        expected: [Done, Absent, Done, Absent, Done, SignIn],
-    },
+/// A test event of `own` with a recording, which is there before each call.
+const EVENT: &str = "7a96f43b-53d5-45e6-9bd4-5318036dae55";
+
+/// Each operation with all of its arguments, as it is asked for of `own`, `clinic-1` and [`EVENT`]; `FRESH` is an id that
+/// nothing has yet. Every field of its answer is selected.
+const OPERATIONS: [(&str, Row); 25] = [
+    ("getPatientById(patient_id: \"own\")", OF_THE_PATIENT),
+    ("getTestEventById(test_event_id: \"EVENT\", patient_id: \"own\")", OF_THE_PATIENT),
+    (
+        "getTestEvents(patient_id: \"own\", test_type: \"sit-to-stand\", from_time: \"2020-01-01 00:00:00\",
+         to_time: \"2030-01-01 00:00:00\", sort: asc, count: 5)",
+        OF_THE_PATIENT,
+    ),
+    ("getCareproviderById(care_provider_id: \"clinic-1\")", OF_THE_CLINIC),
+    ("getPatientsForCareprovider(care_provider_id: \"clinic-1\")", OF_THE_CLINIC),
+    ("getAllAvailableTests", OF_EVERYBODY),
+    (
+        "auditRecords(patient_id: \"own\", account_id: \"00000000-0000-4000-8000-000000000000\", first: 5,
+         from_time: \"2020-01-01 00:00:00\", to_time: \"2130-01-01 00:00:00\", after: \"4000000000000000-1\")",
+        OF_ADMINS,
+    ),
+    ("accessesToPatient(patient_id: \"own\", first: 5, after: \"4000000000000000-1\")", OF_THE_PATIENT_ALONE),
+    ("recordConsentDate(patient_id: \"own\", date: \"2026-01-31 00:00:00\")", OF_THE_PATIENT),
+    (
+        "putTestResult(test_event_id: \"EVENT\", patient_id: \"own\", test_type: \"sit-to-stand\", doctor_score: 50,
+         start_time: \"2026-01-31 00:00:00\", end_time: \"2026-01-31 00:01:00\", notes: \"walks well\")",
+        OF_THE_PATIENT,
+    ),
+    ("addPatientToCareProvider(care_provider_id: \"clinic-1\", patient_id: \"own\")", OF_THE_CLINIC),
+    (
+        "createPatient(patient_id: \"FRESH\", email: \"p@example.org\", first_name: \"A\", last_name: \"B\")",
+        OF_EVERY_CLINIC,
+    ),
+    ("createCareProvider(care_provider_id: \"FRESH\", email: \"c@example.org\")", OF_ADMINS),
+    ("addTestType(test_type: \"walk\", instructions: \"Walk.\", duration_in_seconds: 30)", OF_ADMINS),
+    ("getAllPatients", OF_EVERY_CLINIC),
+    ("getPatientAssignedTests(patient_id: \"own\")", OF_THE_PATIENT),
+    ("assignTestToPatient(patient_id: \"own\", test_type: \"sit-to-stand\")", OF_THE_PATIENT),
+    ("removeTestFromPatient(patient_id: \"own\", test_type: \"sit-to-stand\")", OF_THE_PATIENT),
+    (
+        "getScoreStatsOverTime(patient_id: \"own\", from_time: \"2020-01-01 00:00:00\", to_time: \"2030-01-01 00:00:00\",
+         stat: avg, movement: \"sit-to-stand\")",
+        OF_THE_PATIENT,
+    ),
+    ("getMeasurementRange(patient_id: \"own\", measurement: ay)", OF_THE_PATIENT),
+    (
+        "getMeasurementData(test_event_id: \"EVENT\", test_type: \"sit-to-stand\", measurement: ay, patient_id: \"own\",
+         year: 2026, month: 1, day: 31)",
+        OF_THE_PATIENT,
+    ),
+    (
+        "downloadTestEventDetails(test_event_id: \"EVENT\", patient_name: \"A B\", patient_id: \"own\", year: 2026, month: 1,
+         day: 31, test_type: \"sit-to-stand\")",
+        OF_THE_PATIENT,
+    ),
+    // Nobody scores themselves.
+    ("putBalanceScore(test_event_id: \"EVENT\", balance_score: 60)", [Forbidden, Absent, Done, Absent, Done, SignIn]),
+    (
+        "deleteTestEventFromS3(test_event_id: \"EVENT\", patient_id: \"own\", year: 2026, month: 1, day: 31,
+         test_type: \"sit-to-stand\")",
+        OF_THE_PATIENT,
+    ),
+    ("deleteTestEventFromDB(test_event_id: \"EVENT\", patient_id: \"own\")", OF_THE_PATIENT),
 ];
 
-async fn callers(program: &Program) -> [Client; 6] {
-    let clinic = program.clinic_with(&["own"]).await;
-    program.create_account("own@example.org", "patient", &["--patient-id", "own"]);
-    program.create_account("stranger@example.org", "patient", &["--patient-id", "stranger"]);
-    program.create_account("other@example.org", "care-provider", &["--care-provider-id", "clinic-2"]);
-    program.create_account("admin@example.org", "admin", &[]);
-    let url = program.url();
-    [
-        Client::sign_in(url, "own@example.org").await,
-        Client::sign_in(url, "stranger@example.org").await,
-        clinic,
-        Client::sign_in(url, "other@example.org").await,
-        Client::sign_in(url, "admin@example.org").await,
-        Client::anonymous(url),
-    ]
+/// Every route of the program, and whom it names.
+const ROUTES: [(&str, Names); 14] = [
+    ("/v1/recordings", Names::Tested),
+    ("/v1/recordings/{test_id}", Names::Tested),
+    ("/v1/patients/{patient_id}/export", Names::Tested),
+    // Its token is the leave: forged ones are tested beside it.
+    ("/v1/objects/{token}", Names::Tested),
+    ("/graphql", Names::InOperations),
+    ("/graphiql", Names::Nobody),
+    ("/v1/accounts", Names::Oneself),
+    ("/v1/sessions", Names::Oneself),
+    ("/v1/sessions/refresh", Names::Oneself),
+    ("/v1/sessions/current", Names::Oneself),
+    ("/.well-known/jwks.json", Names::Nobody),
+    ("/healthz", Names::Nobody),
+    ("/readyz", Names::Nobody),
+    ("/metrics", Names::Nobody),
+];
+
+/// Whom a route names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    /// A patient, in its path or its body: tested below as every role.
+    Tested,
+    /// What an operation names.
+    InOperations,
+    /// Whoever asks.
+    Oneself,
+    /// Nobody.
+    Nobody,
 }
 
-async fn verdict(caller: &Client, document: &str) -> (Verdict, Value) {
-    let document = document.replace("FRESH", &fresh_id().to_string());
-    let answer = caller.post_json("/graphql", &json!({ "query": document })).await;
-    let verdict = match (answer.status, answer.body["errors"][0]["extensions"]["code"].as_str()) {
-        (401, _) => SignIn,
-        (200, None) if answer.body["errors"].is_null() => Done,
-        (200, Some("not_found")) => Absent,
-        (200, Some("forbidden")) => Forbidden,
-        _ => panic!("{answer:?}"),
-    };
-    (verdict, answer.body)
+/// A field of the schema.
+#[derive(Debug)]
+struct Field {
+    /// `query`, `mutation` or `subscription` for an operation.
+    name: String,
+    arguments: Vec<(String, bool)>,
+    of: String,
+}
+
+/// The types of the schema that have fields.
+struct Schema {
+    types: BTreeMap<String, Vec<Field>>,
+    roots: BTreeMap<&'static str, String>,
+}
+
+impl Schema {
+    async fn read(client: &Client) -> Self {
+        let document = "{ __schema { queryType { name } mutationType { name } subscriptionType { name }
+                types { kind name fields { name args { name defaultValue type { kind } } type { ...T } } } } }
+            fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { kind name } } } } }";
+        let schema = &client.data(document, json!({})).await["__schema"];
+        let roots = [("query", "queryType"), ("mutation", "mutationType"), ("subscription", "subscriptionType")];
+        let roots = roots.into_iter().filter_map(|(word, key)| Some((word, schema[key]["name"].as_str()?.to_owned())));
+        let types = schema["types"].as_array().unwrap().iter().filter(|of| of["kind"] == "OBJECT");
+        let types = types.map(|of| {
+            let fields = of["fields"].as_array().unwrap().iter().map(Field::read).collect();
+            (of["name"].as_str().unwrap().to_owned(), fields)
+        });
+        Self { types: types.collect(), roots: roots.collect() }
+    }
+
+    /// The operations: the word that begins their document, and the field.
+    fn operations(&self) -> impl Iterator<Item = (&'static str, &Field)> {
+        self.roots.iter().flat_map(|(word, root)| self.types[root].iter().map(|field| (*word, field)))
+    }
+
+    /// A document that asks for the operation with every field that its answer can have.
+    fn document(&self, operation: &str) -> String {
+        let name = name_of(operation);
+        let (word, field) = self.operations().find(|(_, field)| field.name == name).unwrap();
+        format!("{word} {{ {operation} {} }}", self.selection(&field.of, &mut Vec::new()))
+    }
+
+    /// Every field of a type, and of the types of its fields, but for a type within itself.
+    fn selection(&self, of: &str, within: &mut Vec<String>) -> String {
+        let Some(fields) = self.types.get(of) else { return String::new() };
+        within.push(of.to_owned());
+        let selected = fields.iter().filter(|field| !within.contains(&field.of)).map(|field| {
+            let needed: Vec<_> =
+                field.arguments.iter().filter(|(name, needed)| *needed || name.ends_with("_id")).collect();
+            assert!(needed.is_empty(), "{of}.{} takes {needed:?}: this test does not know what to give", field.name);
+            format!("{} {}", field.name, self.selection(&field.of, &mut within.clone()))
+        });
+        let selected = selected.collect::<Vec<_>>().join(" ");
+        within.pop();
+        format!("{{ {selected} }}")
+    }
+}
+
+impl Field {
+    fn read(field: &Value) -> Self {
+        let mut of = &field["type"];
+        while !of["ofType"].is_null() {
+            of = &of["ofType"];
+        }
+        let arguments = field["args"].as_array().unwrap().iter().map(|argument| {
+            let needed = argument["type"]["kind"] == "NON_NULL" && argument["defaultValue"].is_null();
+            (argument["name"].as_str().unwrap().to_owned(), needed)
+        });
+        Self {
+            name: field["name"].as_str().unwrap().to_owned(),
+            arguments: arguments.collect(),
+            of: of["name"].as_str().unwrap().to_owned(),
+        }
+    }
+}
+
+fn name_of(operation: &str) -> &str {
+    operation.split('(').next().unwrap()
+}
+
+/// The program with somebody of every kind, and what they ask about.
+struct World {
+    program: Program,
+    callers: [Client; 6],
+}
+
+impl World {
+    async fn new() -> Self {
+        // Nothing else writes to the record or asks the database, as far as that can be.
+        let quiet =
+            [("queue.tick_ms", "60000"), ("queue.lease_seconds", "600"), ("audit.unknown_every_seconds", "3600")];
+        let program = Program::start_with(&quiet);
+        let clinic = program.clinic_with(&["own"]).await;
+        program.create_account("own@example.org", "patient", &["--patient-id", "own"]);
+        program.create_account("stranger@example.org", "patient", &["--patient-id", "stranger"]);
+        program.create_account("other@example.org", "care-provider", &["--care-provider-id", "clinic-2"]);
+        program.create_account("admin@example.org", "admin", &[]);
+        let url = program.url();
+        let callers = [
+            Client::sign_in(url, "own@example.org").await,
+            Client::sign_in(url, "stranger@example.org").await,
+            clinic,
+            Client::sign_in(url, "other@example.org").await,
+            Client::sign_in(url, "admin@example.org").await,
+            Client::anonymous(url),
+        ];
+        Self { program, callers }
+    }
+
+    /// Has [`EVENT`] there with its recording, whatever an operation did to it.
+    async fn restore(&self) {
+        let body = document("own", EVENT.parse().unwrap()).to_string();
+        let answer = self.callers[CLINIC].upload_and_wait(body).await;
+        assert!([200, 202].contains(&answer.status), "{answer:?}");
+    }
+
+    /// Asks as one of the callers, under an id of its own.
+    async fn ask(&self, who: usize, document: &str) -> Asked {
+        let document = document.replace("FRESH", &fresh_id().to_string());
+        let request_id = fresh_id().to_string();
+        let request = self.callers[who].request(reqwest::Method::POST, "/graphql");
+        let request = request.header("x-request-id", &request_id).json(&json!({ "query": document }));
+        let answer = Answer::of(request).await;
+        let verdict = match (answer.status, answer.body["errors"][0]["extensions"]["code"].as_str()) {
+            (401, _) => SignIn,
+            (200, None) if answer.body["errors"].is_null() => Done,
+            (200, Some("not_found")) => Absent,
+            (200, Some("forbidden")) => Forbidden,
+            _ => panic!("{document}: {answer:?}"),
+        };
+        Asked { verdict, answer, request_id }
+    }
+
+    /// What the audit record says of a request.
+    async fn noted(&self, request_id: &str) -> Vec<Noted> {
+        let sql = format!(
+            "SELECT role || '|' || result || '|' || coalesce(test_event_id, '') || '|' || coalesce(address, '') || '|'
+                 || coalesce(account_id, '') || '|' || patients
+             FROM audit_records WHERE request_id = '{request_id}' ORDER BY position"
+        );
+        let rows = self.program.texts(&sql).await;
+        rows.iter().map(|row| Noted::read(row)).collect()
+    }
+
+    /// Checks that a request is on the record as it was answered.
+    async fn check_noted(&self, who: usize, verdict: Verdict, request_id: &str, what: &str, answer: &Value) {
+        let noted = self.noted(request_id).await;
+        let result = match verdict {
+            Done => "allowed",
+            Absent => "absent",
+            Forbidden => "forbidden",
+            // Counted, and not by the request.
+            SignIn => return assert!(noted.is_empty(), "{noted:?}"),
+        };
+        assert!(!noted.is_empty(), "{what} as caller {who} is not on the audit record");
+        for record in &noted {
+            let said = (record.role.as_str(), record.result.as_str(), record.address.as_str());
+            assert_eq!(said, (ROLES[who], result, "127.0.0.1"), "{what} as caller {who}");
+            assert!(!record.account.is_empty());
+        }
+        let names = |text: &str| what.contains(text) || answer.to_string().contains(&format!("\"{text}\""));
+        if names("own") {
+            let named = noted.iter().any(|record| record.patients.contains(&"own".to_owned()));
+            assert!(named, "{what} as caller {who} is on the record without its patient: {noted:?}");
+        }
+        if what.contains(EVENT) {
+            let named = noted.iter().any(|record| record.test_event == EVENT);
+            assert!(named, "{what} as caller {who} is on the record without its test event: {noted:?}");
+        }
+    }
+
+    /// Statements that the database was sent while that was done: what it costs, and about how long it takes.
+    async fn statements<T>(&self, work: impl Future<Output = T>) -> (T, f64) {
+        let sent = || self.program.metric("stance_database_statements_total");
+        let before = sent().await;
+        let done = work.await;
+        (done, sent().await - before)
+    }
+}
+
+struct Asked {
+    verdict: Verdict,
+    answer: Answer,
+    request_id: String,
+}
+
+/// A row of the audit record.
+#[derive(Debug)]
+struct Noted {
+    role: String,
+    result: String,
+    test_event: String,
+    address: String,
+    account: String,
+    patients: Vec<String>,
+}
+
+impl Noted {
+    fn read(row: &str) -> Self {
+        let [role, result, test_event, address, account, patients] =
+            row.splitn(6, '|').collect::<Vec<_>>().try_into().unwrap();
+        let patients = serde_json::from_str(patients).unwrap();
+        let [role, result, test_event, address, account] =
+            [role, result, test_event, address, account].map(str::to_owned);
+        Self { role, result, test_event, address, account, patients }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_role_may_do_with_graphql_what_the_policy_says_and_nothing_else() {
-    let program = Program::start();
-    let callers = callers(&program).await;
-    // The event that is asked for is there, and a recording.
-    verdict(&callers[2], OPERATIONS[2].document).await;
-    let recorded = fresh_id();
-    assert_eq!(callers[2].upload_and_wait(document("own", recorded).to_string()).await.status, 200);
-    for operation in &OPERATIONS {
-        let asked = operation.document.replace("RECORDED", &recorded.to_string());
-        for (who, (caller, expected)) in callers.iter().zip(operation.expected).enumerate() {
-            let (found, answer) = verdict(caller, &asked).await;
-            assert_eq!(found, expected, "{} as caller {who}: {answer}", operation.name);
-            if found == Absent {
+async fn every_role_may_do_with_graphql_what_the_policy_says_and_nothing_else_and_all_of_it_is_noted() {
+    let mut world = World::new().await;
+    let schema = Schema::read(&world.callers[ADMIN]).await;
+    let mut unknown = 0;
+    for (operation, row) in OPERATIONS {
+        let operation = operation.replace("EVENT", EVENT);
+        let document = schema.document(&operation);
+        for (who, expected) in row.into_iter().enumerate() {
+            world.restore().await;
+            let (Asked { verdict, answer, request_id }, cost) = world.statements(world.ask(who, &document)).await;
+            assert_eq!(verdict, expected, "{document} as caller {who}: {answer:?}");
+            world.check_noted(who, verdict, &request_id, &operation, &answer.body).await;
+            unknown += i64::from(verdict == SignIn);
+            if verdict == Absent {
                 // The same answer, to the byte, for a patient or a care provider that does not exist.
-                let unknown = asked
-                    .replace("\"own\"", "\"ghost\"")
-                    .replace("\"clinic-1\"", "\"ghost\"")
-                    .replace("7a96f43b-53d5-45e6-9bd4-5318036dae55", "00000000-0000-4000-8000-000000000000");
-                assert_eq!(verdict(caller, &unknown).await, (Absent, answer), "{} as caller {who}", operation.name);
+                let ghost = document.replace("\"own\"", "\"ghost\"").replace("\"clinic-1\"", "\"ghost\"");
+                let (asked, cost_of_ghost) = world.statements(world.ask(who, &ghost)).await;
+                assert_eq!((asked.verdict, asked.answer.body), (Absent, answer.body), "{document} as caller {who}");
+                assert!((cost - cost_of_ghost).abs() < 0.5, "{document} as caller {who}: {cost} and {cost_of_ghost}");
+                assert!(!world.noted(&asked.request_id).await.is_empty());
             }
         }
     }
+    let counted = "SELECT sum(CAST(substr(detail, 1, instr(detail, ' ') - 1) AS INTEGER)) FROM audit_records
+                   WHERE role = 'nobody' AND result = 'refused' AND address = '127.0.0.1'";
+    world.program.terminate();
+    assert_eq!(world.program.count(counted).await, unknown, "requests without a token are on the record, counted");
 }
 
-/// An operation that is added to the schema must be added here.
+/// An operation or an argument that is added to the schema must be added to the table.
 #[tokio::test(flavor = "multi_thread")]
-async fn every_operation_of_the_schema_is_tested() {
+async fn every_operation_and_argument_of_the_schema_is_in_the_table() {
     let program = Program::start();
     let clinic = program.clinic().await;
-    let document = "{ __schema { queryType { fields { name } } mutationType { fields { name } } } }";
-    let schema = clinic.data(document, json!({})).await;
-    let names = |kind: &str| {
-        let fields = schema["__schema"][kind]["fields"].as_array().unwrap().clone();
-        fields.into_iter().map(|field| field["name"].as_str().unwrap().to_owned())
-    };
-    let mut found: Vec<_> = names("queryType").chain(names("mutationType")).collect();
-    let mut tested: Vec<_> = OPERATIONS.iter().map(|operation| operation.name).collect();
-    found.sort();
-    tested.sort_unstable();
-    assert_eq!(found, tested);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn every_role_may_send_and_read_the_recordings_that_the_policy_says() {
-    let program = Program::start();
-    let callers = callers(&program).await;
-    let known = fresh_id();
-    assert_eq!(callers[2].upload(document("own", known).to_string()).await.status, 202);
-    for (who, (caller, expected)) in callers.iter().zip([202, 404, 202, 404, 202, 401]).enumerate() {
-        let answer = caller.upload(document("own", fresh_id()).to_string()).await;
-        assert_eq!(answer.status, expected, "upload as caller {who}: {answer:?}");
-        if expected == 404 {
-            let unknown = caller.upload(document("ghost", fresh_id()).to_string()).await;
-            assert_eq!((unknown.status, &unknown.body), (404, &answer.body), "another's patient is like none");
-        }
-        let read = caller.status(&known.to_string()).await;
-        assert_eq!(read.status, if expected == 202 { 200 } else { expected }, "status as caller {who}: {read:?}");
-        if expected == 404 {
-            let unknown = caller.status(&fresh_id().to_string()).await;
-            assert_eq!((unknown.status, &unknown.body), (404, &read.body), "another's recording is like none");
+    let schema = Schema::read(&clinic).await;
+    let mut missing = Vec::new();
+    for (_, field) in schema.operations() {
+        match OPERATIONS.iter().find(|(operation, _)| name_of(operation) == field.name) {
+            None => missing.push(field.name.clone()),
+            Some((operation, _)) => missing.extend(
+                field
+                    .arguments
+                    .iter()
+                    .filter(|(argument, _)| !operation.contains(&format!("{argument}: ")))
+                    .map(|(argument, _)| format!("{}({argument})", field.name)),
+            ),
         }
     }
+    assert!(missing.is_empty(), "not in the table of operations: {missing:?}");
+    let there: BTreeSet<_> = schema.operations().map(|(_, field)| field.name.as_str()).collect();
+    let gone: Vec<_> = OPERATIONS.iter().filter(|(operation, _)| !there.contains(name_of(operation))).collect();
+    assert!(gone.is_empty(), "in the table, and not in the schema: {gone:?}");
+}
+
+/// A route that is added must be added to the table.
+#[test]
+fn every_route_is_in_the_table() {
+    let mut open = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web")];
+    let mut found = BTreeSet::new();
+    while let Some(path) = open.pop() {
+        if path.is_dir() {
+            open.extend(std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let source = std::fs::read_to_string(path).unwrap();
+        for word in ["resource(", "scope(", ".route("] {
+            let arguments = source.split(word).skip(1).map(str::trim_start);
+            found.extend(arguments.filter_map(|rest| Some(rest.strip_prefix('"')?.split('"').next()?.to_owned())));
+        }
+    }
+    let listed: BTreeSet<_> = ROUTES.iter().map(|(route, _)| (*route).to_owned()).collect();
+    assert_eq!(found, listed);
+    // Whoever takes an id is tested as every role.
+    let untested = ROUTES.iter().filter(|(route, names)| route.contains('{') && *names != Names::Tested);
+    assert_eq!(untested.count(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_role_may_export_the_records_that_the_policy_says() {
-    let program = Program::start();
-    let callers = callers(&program).await;
-    for (who, (caller, expected)) in callers.iter().zip([200, 404, 200, 404, 200, 401]).enumerate() {
-        let answer = caller.request(reqwest::Method::GET, "/v1/patients/own/export").send().await.unwrap();
-        assert_eq!(answer.status(), expected, "export as caller {who}");
-        if expected == 404 {
-            let (absent, unknown) = (answer.text().await.unwrap(), caller.get("/v1/patients/ghost/export").await);
-            let absent: Value = serde_json::from_str(&absent).unwrap();
-            assert_eq!((unknown.status, unknown.body), (404, absent), "another's record is like none");
+async fn every_role_may_send_and_read_the_recordings_that_the_policy_says_and_all_of_it_is_noted() {
+    let world = World::new().await;
+    world.restore().await;
+    for (who, expected) in OF_THE_PATIENT.into_iter().enumerate() {
+        let status = |done| match expected {
+            Done => done,
+            Absent => 404,
+            Forbidden => 403,
+            SignIn => 401,
+        };
+        let caller = &world.callers[who];
+        let request = |method, path: &str| {
+            let id = fresh_id().to_string();
+            (caller.request(method, path).header("x-request-id", &id).header("content-type", "application/json"), id)
+        };
+        let upload = |patient: &str| {
+            let (request, id) = request(reqwest::Method::POST, "/v1/recordings");
+            (request.body(document(patient, fresh_id()).to_string()), id)
+        };
+        let read = |event: &str| request(reqwest::Method::GET, &format!("/v1/recordings/{event}"));
+
+        let (sent, id) = upload("own");
+        let sent = Answer::of(sent).await;
+        assert_eq!(sent.status, status(202), "upload as caller {who}: {sent:?}");
+        world.check_noted(who, expected, &id, "upload of own", &sent.body).await;
+        let (found, id) = read(EVENT);
+        let found = Answer::of(found).await;
+        assert_eq!(found.status, status(200), "status as caller {who}: {found:?}");
+        world.check_noted(who, expected, &id, &format!("status of own {EVENT}"), &found.body).await;
+        if expected == Absent {
+            let unknown = Answer::of(upload("ghost").0).await;
+            assert_eq!((unknown.status, &unknown.body), (404, &sent.body), "another's patient is like none");
+            let (unknown, id) = read(&fresh_id().to_string());
+            let unknown = Answer::of(unknown).await;
+            assert_eq!((unknown.status, &unknown.body), (404, &found.body), "another's recording is like none");
+            assert_eq!(world.noted(&id).await[0].result, "absent");
+        }
+    }
+    assert_eq!(ROLES[NOBODY], "nobody");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_role_may_export_the_records_that_the_policy_says_and_all_of_it_is_noted() {
+    let world = World::new().await;
+    world.restore().await;
+    for (who, expected) in OF_THE_PATIENT.into_iter().enumerate() {
+        let export = async |patient: &str| {
+            let id = fresh_id().to_string();
+            let request = world.callers[who].request(reqwest::Method::GET, &format!("/v1/patients/{patient}/export"));
+            (request.header("x-request-id", &id).send().await.unwrap(), id)
+        };
+        let (answer, id) = export("own").await;
+        let status = match expected {
+            Done => 200,
+            Absent => 404,
+            Forbidden => 403,
+            SignIn => 401,
+        };
+        assert_eq!(answer.status(), status, "export as caller {who}");
+        let answer = if status == 200 { Value::Null } else { answer.json().await.unwrap() };
+        world.check_noted(who, expected, &id, "export of own", &answer).await;
+        if expected == Absent {
+            let (unknown, id) = export("ghost").await;
+            assert_eq!(unknown.json::<Value>().await.unwrap(), answer, "another's record is like none");
+            assert_eq!(world.noted(&id).await[0].result, "absent");
         }
     }
 }

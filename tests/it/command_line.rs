@@ -73,9 +73,13 @@ fn a_database_is_migrated_once() {
 #[test]
 fn every_command_has_help() {
     let program = Program::stopped(&[]);
-    for command in
-        [&["--help"][..], &["serve", "--help"], &["import", "--help"], &["admin", "create-account", "--help"]]
-    {
+    for command in [
+        &["--help"][..],
+        &["serve", "--help"],
+        &["import", "--help"],
+        &["admin", "create-account", "--help"],
+        &["admin", "verify-audit", "--help"],
+    ] {
         let (well, text) = program.run(command, "");
         assert!(well && text.contains("Usage"), "{text}");
     }

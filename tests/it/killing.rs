@@ -119,6 +119,11 @@ async fn all_is_there(program: &Program, documents: &[(Uuid, String)]) {
     let models: usize = (0..PATIENTS.len()).map(|patient| of(patient) / 10).sum();
     assert_eq!(program.count("SELECT count(*) FROM models").await, models as i64);
 
+    let (whole, text) = program.run(&["admin", "verify-audit"], "");
+    assert!(whole, "the audit record: {text}");
+    let noted = "SELECT count(DISTINCT test_event_id) FROM audit_records WHERE operation = 'upload_recording'";
+    assert_eq!(program.count(noted).await, recordings as i64, "each upload is on the audit record");
+
     let keys = program.keys().await;
     let raw: BTreeMap<Uuid, &String> = keys
         .iter()

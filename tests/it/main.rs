@@ -5,6 +5,7 @@
 
 mod access;
 mod accounts;
+mod audit;
 mod backfill;
 mod bodies;
 mod command_line;

@@ -1,9 +1,10 @@
 //! An upload whose body has arrived becomes a durable raw object and its rows, or is refused with nothing left.
 
-use super::{IngestDeps, being_deleted, describe};
+use super::{IngestDeps, LAND, being_deleted, describe};
 use crate::actors::ServiceError;
 use crate::actors::authorization::authorize;
 use crate::domain::access::{Access, Caller, Role};
+use crate::domain::audit::Entry;
 use crate::domain::bucket_event::RawKey;
 use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::{Recording, parse};
@@ -54,16 +55,40 @@ impl IngestDeps {
                 Ok::<_, ServiceError>((staged, Arc::new(recording)))
             })
             .await??;
-        let patient = recording.patient();
-        authorize(&self.database, &caller.role, &Access::Patient(patient.clone()), "patient").await?;
-        // Who is linked is there.
-        if !matches!(caller.role, Role::CareProvider(_)) && self.database.patient(patient).await?.is_none() {
-            return Err(ServiceError::NotFound("patient"));
+        let access = Access::Patient(recording.patient().clone());
+        let entry = Entry::by(&caller, "upload_recording").about(&access).test_event(Some(recording.id()));
+        if let Err(error) = self.admit(&caller.role, &access).await {
+            return Err(self.audit.failed(entry, error).await);
         }
-        let id = recording.id();
-        let _turn = self.busy.claim(id).ok_or_else(|| ServiceError::busy("same test event"))?;
-        syncing.done().await?;
+        let _turn = self.busy.claim(recording.id()).ok_or_else(|| ServiceError::busy("same test event"))?;
+        // The disk takes the body while the database takes the entry.
+        let (synced, noted) = tokio::join!(syncing.done(), self.audit.record(entry.clone()));
+        noted?;
+        let made = match synced {
+            Ok(()) => self.make(&staged, recording).await,
+            Err(error) => Err(error.into()),
+        };
+        match made {
+            Ok(arrived) => Ok(arrived),
+            Err(error) => Err(self.audit.failed(entry, error).await),
+        }
+    }
 
+    /// Whether the role may send recordings of that patient, and there is one.
+    async fn admit(&self, role: &Role, access: &Access) -> Result<(), ServiceError> {
+        authorize(&self.database, role, access, "patient").await?;
+        match access.patient() {
+            // Who is linked is there.
+            Some(patient) if !matches!(role, Role::CareProvider(_)) => {
+                self.database.patient(patient).await?.map(drop).ok_or(ServiceError::NotFound("patient"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the object and its rows, where they are not there yet.
+    async fn make(&self, staged: &Staged, recording: Arc<Recording>) -> Result<Arrived, ServiceError> {
+        let (id, patient) = (recording.id(), recording.patient());
         let training = recording.clinic_score().is_some();
         let raw_key = ObjectKey::raw(patient, recording.movement(), recording.day(), training, id);
         let claim = self.database.claim(id).await?;
@@ -74,7 +99,7 @@ impl IngestDeps {
             Claim { digest: Some(digest), .. } if digest == new.digest => Acceptance::Replayed,
             Claim { digest: Some(_), .. } => Acceptance::Conflicting,
             Claim { being_deleted: true, .. } => Acceptance::Deleted,
-            Claim { .. } => self.accept(&staged, recording, &new, now).await?,
+            Claim { .. } => self.accept(staged, recording, &new, now).await?,
         };
         if acceptance == Acceptance::Deleted {
             return Err(being_deleted());
@@ -106,7 +131,7 @@ impl IngestDeps {
         if let Kept::Other = kept {
             // What is durable is never replaced: it came first, and becomes the recording.
             if let Some(raw) = RawKey::read(new.raw_key.as_str()) {
-                self.land(&raw).await?;
+                self.land(&raw, Entry::by_bucket(LAND)).await?;
             }
             return Ok(Acceptance::Conflicting);
         }

@@ -3,6 +3,7 @@
 
 use super::{IngestDeps, being_deleted, describe};
 use crate::actors::ServiceError;
+use crate::domain::audit::Entry;
 use crate::domain::bucket_event::RawKey;
 use crate::domain::recording::{Day, Recording, Refusal, parse};
 use crate::domain::score::Failure;
@@ -19,6 +20,8 @@ use std::sync::Arc;
 pub struct Landed {
     /// Its key.
     pub raw: RawKey,
+    /// Who has it taken in, for the audit record.
+    pub by: Entry,
 }
 
 /// What became of it.
@@ -35,13 +38,13 @@ pub enum Landing {
 }
 
 impl IngestDeps {
-    pub(super) async fn take_in_landed(&self, raw: &RawKey) -> Result<Landing, ServiceError> {
+    pub(super) async fn take_in_landed(&self, raw: &RawKey, by: Entry) -> Result<Landing, ServiceError> {
         let _turn = self.busy.claim(raw.id).ok_or_else(|| ServiceError::busy("same test event"))?;
-        self.land(raw).await
+        self.land(raw, by).await
     }
 
     /// The work, for who has the turn.
-    pub(super) async fn land(&self, raw: &RawKey) -> Result<Landing, ServiceError> {
+    pub(super) async fn land(&self, raw: &RawKey, by: Entry) -> Result<Landing, ServiceError> {
         let id = raw.id;
         let claim = self.database.claim(id).await?;
         if claim.digest.is_some() {
@@ -81,6 +84,7 @@ impl IngestDeps {
                 (self.unread(raw, digest, size, deletions), None, Some(failure))
             }
         };
+        self.audit.record(by.patients([raw.patient.clone()]).test_event(Some(id))).await?;
         let rows = self.database.accept_landed(&new, failure.as_ref(), self.clock.now());
         Ok(match self.record(&new, recording, rows).await? {
             Acceptance::Accepted if failure.is_some() => Landing::Failed,

@@ -7,6 +7,7 @@ pub use arrival::{Arrival, Arrived};
 pub use landed::{Landed, Landing};
 
 use super::ServiceError;
+use super::auditor::Audit;
 use super::compute::Compute;
 use super::handover::Handover;
 use super::updates::{Update, Updates};
@@ -26,6 +27,8 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::sync::broadcast::Receiver;
 
+/// The operation of who puts an object into the bucket, in the audit record.
+pub const LAND: &str = "land_recording";
 /// Longest time without a hint before the row is looked at.
 const SILENCE: Duration = Duration::from_secs(2);
 
@@ -38,6 +41,8 @@ pub struct IngestDeps {
     pub objects: Objects,
     /// Time.
     pub clock: SharedClock,
+    /// Notes whose recording came from whom.
+    pub audit: Audit,
     /// Threads for parsing.
     pub compute: Compute,
     /// Hands the parsed recording to the converter.
@@ -88,11 +93,11 @@ impl Handler<Arrival> for Ingest {
 impl Handler<Landed> for Ingest {
     type Result = ResponseFuture<Result<Landing, ServiceError>>;
 
-    fn handle(&mut self, Landed { raw }: Landed, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Landed { raw, by }: Landed, _: &mut Context<Self>) -> Self::Result {
         let deps = self.0.clone();
         Box::pin(async move {
             let _permit = deps.at_once.clone().try_acquire_owned().map_err(|_| ServiceError::busy("ingest"))?;
-            deps.take_in_landed(&raw).await
+            deps.take_in_landed(&raw, by).await
         })
     }
 }

@@ -1,22 +1,25 @@
-//! Resolver: reads and writes for clients. Each is an [`Operation`]; who may do it is decided here, once for all of
-//! them, before it runs.
+//! Resolver: reads and writes for clients. Each is an [`Operation`]; who may do it is decided here, and noted in the audit
+//! record, once for all of them.
 
 mod operation;
 mod operations;
 
-pub use operation::{Ask, Operation};
+pub use operation::{Ask, Effect, Operation};
 pub use operations::{
-    AddTestType, AllTests, AssignTest, AssignedTests, Assignment, CareProviderById, CreateCareProvider, CreatePatient,
-    DeleteTestEvent, DocumentsLeave, Erased, LinkPatient, PatientById, PatientDirectory, PatientsOfCareProvider,
-    PutBalanceScore, PutTestResult, RangesOverTime, ReadDocuments, ReadRecord, RecordConsent, RecordLeave,
-    RecordingStatus, SamplesOfAxis, ScoresOverTime, TestEventById, TestEvents, ToldSamples, UnassignTest,
+    AccessesToPatient, AddTestType, AllTests, AssignTest, AssignedTests, Assignment, AuditPage, AuditRecords,
+    CareProviderById, CreateCareProvider, CreatePatient, DeleteTestEvent, DocumentsLeave, Erased, LinkPatient,
+    PatientById, PatientDirectory, PatientsOfCareProvider, PutBalanceScore, PutTestResult, RangesOverTime,
+    ReadDocuments, ReadRecord, RecordConsent, RecordLeave, RecordingStatus, SamplesOfAxis, ScoresOverTime,
+    TestEventById, TestEvents, ToldSamples, UnassignTest,
 };
 
 use super::ServiceError;
+use super::auditor::Audit;
 use super::authorization::authorize;
 use super::updates::Updates;
 use super::work::Ledger;
 use crate::domain::access::Caller;
+use crate::domain::audit::Entry;
 use crate::domain::clock::SharedClock;
 use crate::storage::database::{Database, TrainingRule};
 use crate::storage::objects::Objects;
@@ -35,6 +38,8 @@ pub struct ResolverDeps {
     pub objects: Objects,
     /// Time.
     pub clock: SharedClock,
+    /// The audit record.
+    pub audit: Audit,
     /// Woken when a job is queued; knows how long jobs may take.
     pub ledger: Ledger,
     /// Tells who waits.
@@ -73,11 +78,7 @@ impl<O: Operation> Handler<Ask<O>> for Resolver {
         let deps = self.0.clone();
         Box::pin(async move {
             let _permit = deps.at_once.clone().try_acquire_owned().map_err(|_| ServiceError::busy("operations"))?;
-            let work = async {
-                allow(&deps, &caller, &operation).await?;
-                operation.run(&deps, &caller).await
-            };
-            match tokio::time::timeout(deps.deadline, work).await {
+            match tokio::time::timeout(deps.deadline, perform(&deps, &caller, operation)).await {
                 Ok(answer) => answer,
                 Err(_) => {
                     tracing::warn!(operation = O::NAME, "an operation took too long");
@@ -88,10 +89,29 @@ impl<O: Operation> Handler<Ask<O>> for Resolver {
     }
 }
 
-/// Before any operation runs.
-async fn allow<O: Operation>(deps: &ResolverDeps, caller: &Caller, operation: &O) -> Result<(), ServiceError> {
-    let access = operation.access(deps).await?;
-    authorize(&deps.database, &caller.role, &access, O::SUBJECT).await
+/// Every operation goes through here: it is authorised, it is noted, and it runs.
+async fn perform<O: Operation>(deps: &ResolverDeps, caller: &Caller, operation: O) -> Result<O::Answer, ServiceError> {
+    let entry = operation.about(Entry::by(caller, O::NAME));
+    let access = match operation.access(deps).await {
+        Ok(access) => access,
+        Err(error) => return Err(deps.audit.failed(entry, error).await),
+    };
+    let entry = entry.about(&access);
+    if let Err(error) = authorize(&deps.database, &caller.role, &access, O::SUBJECT).await {
+        return Err(deps.audit.failed(entry, error).await);
+    }
+    if O::EFFECT == Effect::Changes {
+        deps.audit.record(entry.clone()).await?;
+    }
+    match operation.run(deps, caller).await {
+        Ok(answer) => {
+            if O::EFFECT == Effect::Reads {
+                deps.audit.record(entry.patients(O::covered(&answer))).await?;
+            }
+            Ok(answer)
+        }
+        Err(error) => Err(deps.audit.failed(entry, error).await),
+    }
 }
 
 #[cfg(test)]

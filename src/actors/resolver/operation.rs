@@ -3,12 +3,25 @@
 use super::ResolverDeps;
 use crate::actors::ServiceError;
 use crate::domain::access::{Access, Caller};
+use crate::domain::audit::Entry;
+use crate::domain::ids::PatientId;
 use actix::Message;
+
+/// What an operation does to what is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing. It is on the audit record before its answer leaves.
+    Reads,
+    /// It changes something. It is on the audit record before it runs.
+    Changes,
+}
 
 /// Something that a client may ask for.
 pub trait Operation: Send + Sync + 'static {
-    /// Its name in log lines.
+    /// Its name in log lines and in the audit record.
     const NAME: &'static str;
+    /// What it does to what is there.
+    const EFFECT: Effect;
     /// What is absent where the caller may not see it.
     const SUBJECT: &'static str;
     /// What it gives.
@@ -16,6 +29,16 @@ pub trait Operation: Send + Sync + 'static {
 
     /// What the caller must be allowed to do.
     fn access(&self, deps: &ResolverDeps) -> impl Future<Output = Result<Access, ServiceError>> + Send;
+
+    /// Adds to its entry in the audit record what it is about besides what the access names: a test event, a patient.
+    fn about(&self, entry: Entry) -> Entry {
+        entry
+    }
+
+    /// Whose data an answer holds, besides those whom the entry names already.
+    fn covered(_: &Self::Answer) -> Vec<PatientId> {
+        Vec::new()
+    }
 
     /// Does it, for a caller who may.
     fn run(

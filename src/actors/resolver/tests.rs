@@ -1,7 +1,9 @@
 use super::*;
+use crate::actors::auditor::tests::writing_to;
 use crate::actors::metrics::Metrics;
 use crate::actors::work::WorkPolicy;
 use crate::domain::access::Role;
+use crate::domain::audit::Origin;
 use crate::domain::clock::SystemClock;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{AccountId, CareProviderId, PatientId, SessionId};
@@ -26,10 +28,12 @@ pub(crate) async fn deps(folder: &Path) -> ResolverDeps {
     };
     let objects = Folder::open(&folder.join("objects"), 1 << 20, &entropy).unwrap();
     let ledger = Ledger::new(policy, database.clone(), clock.clone(), entropy, Metrics::new(), updates.clone(), None);
+    let audit = writing_to(&database);
     ResolverDeps {
         database,
         objects: Objects::Folder(objects),
         clock,
+        audit,
         ledger,
         updates,
         rule: TrainingRule { minimum: 10, every: 10 },
@@ -39,7 +43,8 @@ pub(crate) async fn deps(folder: &Path) -> ResolverDeps {
 }
 
 fn caller(role: Role) -> Caller {
-    Caller { account: AccountId::from(uuid::Uuid::nil()), session: SessionId::from(uuid::Uuid::nil()), role }
+    let (account, session) = (AccountId::from(uuid::Uuid::nil()), SessionId::from(uuid::Uuid::nil()));
+    Caller { account, session, role, origin: Origin::default() }
 }
 
 fn patient_id(id: &str) -> PatientId {
@@ -47,9 +52,7 @@ fn patient_id(id: &str) -> PatientId {
 }
 
 async fn run<O: Operation>(deps: &ResolverDeps, role: &Role, operation: O) -> Result<O::Answer, ServiceError> {
-    let caller = caller(role.clone());
-    allow(deps, &caller, &operation).await?;
-    operation.run(deps, &caller).await
+    perform(deps, &caller(role.clone()), operation).await
 }
 
 #[tokio::test]

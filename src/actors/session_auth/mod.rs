@@ -11,8 +11,10 @@ mod tokens;
 pub use accounts::create_account;
 
 use super::ServiceError;
+use super::auditor::Audit;
 use crate::config::AuthConfig;
 use crate::domain::access::{Caller, Role};
+use crate::domain::audit::{Entry, Origin, Outcome};
 use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{AccountId, PatientId, SessionId};
@@ -32,6 +34,9 @@ use tokio::sync::Semaphore;
 
 /// How often ended sessions and old attempts are deleted.
 const CLEAN_UP_EVERY: Duration = Duration::from_secs(600);
+
+/// The operation of who signs in, in the audit record.
+const SIGN_IN: &str = "sign_in";
 
 /// Limits of sign-in.
 #[derive(Debug, Clone)]
@@ -154,6 +159,8 @@ pub struct SignOut {
 pub struct Authenticate {
     /// The token.
     pub token: String,
+    /// Where the request came from.
+    pub origin: Origin,
 }
 
 /// Asks for the keys that tokens are verified with, as a JSON Web Key Set.
@@ -182,6 +189,8 @@ pub struct SessionAuthDeps {
     pub clock: SharedClock,
     /// Randomness.
     pub entropy: Entropy,
+    /// Notes who signs in and out, and counts who cannot.
+    pub audit: Audit,
     /// Limits.
     pub config: SessionAuthConfig,
 }
@@ -289,9 +298,14 @@ impl Auth {
         self.limit.claim_sign_up(&self.deps.database, peer, self.now()).await?;
         let patient = PatientId::new(self.deps.entropy.uuid().to_string())
             .map_err(|error| ServiceError::Internal(error.into()))?;
-        let wanted = Wanted { email, password, role: Role::Patient(patient.clone()), first_name, last_name };
-        let account = self.make(wanted).await?;
-        Ok(SignedUp { account, patient })
+        let role = Role::Patient(patient.clone());
+        let entry = Entry::by_nobody(from(peer), "sign_up").outcome(Outcome::Allowed).holder(&role);
+        self.deps.audit.record(entry.clone()).await?;
+        let wanted = Wanted { email, password, role, first_name, last_name };
+        match self.make(wanted).await {
+            Ok(account) => Ok(SignedUp { account, patient }),
+            Err(error) => Err(self.deps.audit.failed(entry, error).await),
+        }
     }
 
     async fn create_account(&self, message: CreateAccount) -> Result<AccountId, ServiceError> {
@@ -308,7 +322,13 @@ impl Auth {
         let SignIn { email, password, peer } = message;
         let database = &self.deps.database;
         let email = accounts::normalized(&email).unwrap_or_default();
-        let attempt = self.limit.claim(database, &email, peer, self.now()).await?;
+        let attempt = match self.limit.claim(database, &email, peer, self.now()).await {
+            Err(error @ ServiceError::TooManyAttempts { .. }) => {
+                self.deps.audit.unknown(SIGN_IN, &from(peer));
+                return Err(error);
+            }
+            attempt => attempt?,
+        };
         let verified = async {
             let account = database.account_by_email(&email).await?;
             let hash = account.as_ref().map(|account| account.password_hash.clone());
@@ -316,7 +336,10 @@ impl Auth {
         };
         let account = match verified.await {
             Ok(Some(account)) => account,
-            Ok(None) => return Err(ServiceError::WrongCredentials),
+            Ok(None) => {
+                self.deps.audit.unknown(SIGN_IN, &from(peer));
+                return Err(ServiceError::WrongCredentials);
+            }
             Err(error) => {
                 self.limit.withdrawn(database, &attempt).await?;
                 return Err(error);
@@ -329,6 +352,7 @@ impl Auth {
             email: account.email,
             role: account.role,
         };
+        self.deps.audit.record(Entry::by_account(session.account, &session.role, from(peer), SIGN_IN)).await?;
         let refresh_token = tokens::new_refresh_token(&self.deps.entropy);
         let (now, hash) = (self.now(), tokens::refresh_hash(&refresh_token));
         database.create_session(session.id, session.account, &hash, now, self.session_end(now)).await?;
@@ -350,6 +374,7 @@ impl Auth {
     }
 
     async fn sign_out(&self, message: SignOut) -> Result<(), ServiceError> {
+        self.deps.audit.record(Entry::by(&message.caller, "sign_out")).await?;
         // One that ended in the meantime is as ended as was asked for.
         self.deps.database.revoke_session(message.caller.session, self.now()).await?;
         Ok(())
@@ -365,7 +390,7 @@ impl Auth {
         if live.account.to_string() != claims.sub {
             return Err(ServiceError::Unauthenticated);
         }
-        Ok(Caller { account: live.account, session: live.id, role: live.role })
+        Ok(Caller { account: live.account, session: live.id, role: live.role, origin: message.origin })
     }
 
     async fn published_keys(&self, _: PublishedKeys) -> Result<serde_json::Value, ServiceError> {
@@ -411,6 +436,10 @@ impl Auth {
     fn session_end(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         after(now, self.deps.config.session)
     }
+}
+
+fn from(peer: Option<IpAddr>) -> Origin {
+    Origin { address: peer, request_id: None }
 }
 
 fn after(now: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {

@@ -82,8 +82,14 @@ async fn take_in(ground: &Ground, ingest: &Handle<Ingest>, at_once: u16) -> anyh
 
 async fn land(ground: &Ground, ingest: &Handle<Ingest>, key: ObjectKey) -> anyhow::Result<&'static str> {
     let Some(raw) = RawKey::read(key.as_str()) else { return Ok("of another layout, left alone") };
+    let by = super::super::audit::operator("import");
     for attempt in 1..=ATTEMPTS {
-        match ingest.ask(Landed { raw: raw.clone() }).await.map_err(ServiceError::from).and_then(|landing| landing) {
+        match ingest
+            .ask(Landed { raw: raw.clone(), by: by.clone() })
+            .await
+            .map_err(ServiceError::from)
+            .and_then(|landing| landing)
+        {
             Ok(Landing::Accepted) => return Ok("taken in"),
             Ok(Landing::Known) => return Ok("there already"),
             Ok(Landing::Failed) => return Ok("against the rules, marked failed"),

@@ -117,9 +117,10 @@ statements! {
     DELETE_EVENT = shared("DELETE FROM test_events WHERE test_event_id = $1");
     FORGET_SCORE = shared("UPDATE test_events SET balance_score = NULL WHERE test_event_id = $1");
     ADD_DELETION = shared(
-        "INSERT INTO deletions (test_event_id, times, pending, swept, sweep_at, requested_at)
-         VALUES ($1, 1, true, false, $2, $3)
-         ON CONFLICT (test_event_id) DO UPDATE SET times = deletions.times + 1, pending = true, swept = false,
+        "INSERT INTO deletions (test_event_id, times, patient_id, pending, swept, sweep_at, requested_at)
+         VALUES ($1, 1, $2, true, false, $3, $4)
+         ON CONFLICT (test_event_id) DO UPDATE SET times = deletions.times + 1,
+             patient_id = excluded.patient_id, pending = true, swept = false,
              sweep_at = CASE WHEN excluded.sweep_at > deletions.sweep_at THEN excluded.sweep_at ELSE deletions.sweep_at END,
              requested_at = excluded.requested_at",
     );
@@ -157,8 +158,10 @@ statements! {
     );
     SWEPT = shared("UPDATE deletions SET swept = true WHERE test_event_id = $1");
     FORGET_OBJECTS = shared("DELETE FROM deletion_objects WHERE test_event_id = $1");
-    END_DELETION = shared("UPDATE deletions SET pending = false, swept = true WHERE test_event_id = $1");
-    IS_SWEPT = shared("SELECT swept FROM deletions WHERE test_event_id = $1");
+    END_DELETION = shared(
+        "UPDATE deletions SET patient_id = NULL, pending = false, swept = true WHERE test_event_id = $1",
+    );
+    IS_SWEPT = shared("SELECT swept FROM deletions WHERE test_event_id = $1 AND patient_id = $2");
 }
 
 impl Database {
@@ -184,7 +187,7 @@ impl Database {
         if request.what == Deleted::Event {
             transaction.statement(DELETE_EVENT).bind(id).execute().await?;
         }
-        transaction.add_deletion(request.id, &objects, &lane, now).await?;
+        transaction.add_deletion(request, &objects, &lane, now).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -228,12 +231,12 @@ impl Database {
         transaction.commit().await
     }
 
-    /// Whether all objects of a deleted event were removed, at least once.
+    /// Whether all objects of the patient's deleted event were removed, at least once.
     ///
     /// # Errors
     /// When the database cannot tell.
-    pub async fn is_swept(&self, id: TestEventId) -> Result<bool> {
-        let row = self.read(IS_SWEPT).bind(Uuid::from(id)).optional().await?;
+    pub async fn is_swept(&self, id: TestEventId, patient: &PatientId) -> Result<bool> {
+        let row = self.read(IS_SWEPT).bind(Uuid::from(id)).bind(patient.as_str()).optional().await?;
         row.map_or(Ok(true), |row| row.get("swept"))
     }
 }
@@ -413,11 +416,18 @@ impl Transaction {
         Ok(())
     }
 
-    async fn add_deletion(&mut self, id: TestEventId, objects: &Objects, lane: &str, now: DateTime<Utc>) -> Result<()> {
+    async fn add_deletion(
+        &mut self,
+        request: &DeletionRequest,
+        objects: &Objects,
+        lane: &str,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
         let keys: Vec<_> = objects.keys.iter().map(ObjectKey::as_str).collect();
         let keys = serde_json::to_string(&keys).map_err(|_| DatabaseError::Corrupt("object key"))?;
-        let id = Uuid::from(id);
-        self.statement(ADD_DELETION).bind(id).bind(objects.sweep_at).bind(now).execute().await?;
+        let id = Uuid::from(request.id);
+        let add = self.statement(ADD_DELETION).bind(id).bind(request.patient.as_str());
+        add.bind(objects.sweep_at).bind(now).execute().await?;
         self.statement(ADD_DELETION_OBJECTS).bind(id).bind(&keys).execute().await?;
         self.statement(ENQUEUE_DELETION).bind(id).bind(lane).bind(now).execute().await?;
         Ok(())

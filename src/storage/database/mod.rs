@@ -9,6 +9,7 @@
 
 mod accounts;
 mod assigned_tests;
+mod audit;
 mod deletions;
 mod error;
 mod event_records;
@@ -26,6 +27,7 @@ mod steps;
 mod test_events;
 
 pub use accounts::{Account, NewAccount};
+pub use audit::{AuditBounds, AuditFilter, AuditPlace};
 pub use deletions::{Deleted, DeletionRequest, Grace, PendingDeletion};
 pub use error::{DatabaseError, Result};
 pub use event_records::{CardRow, EventRecord, QualityReport, Recorded, Scored};

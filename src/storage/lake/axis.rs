@@ -132,17 +132,21 @@ impl File<'_> {
         let footer = self.length - FOOTER_SIZE as u64;
         let begin = footer.checked_sub(FooterTail::try_new(end)?.metadata_length() as u64);
         let begin = begin.ok_or(LakeReadError::NoParquet)?;
-        let bytes = self.fetch(&[begin..footer]).await?.pop().unwrap_or_default();
+        let bytes = self.part(&(begin..footer)).await?;
         Ok(Arc::new(ParquetMetaDataReader::decode_metadata(&bytes)?))
     }
 
-    /// The bytes of ranges, all at once; what is in the tail is there.
+    /// The bytes of ranges, all at once.
     async fn fetch(&self, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, LakeReadError> {
-        Ok(try_join_all(ranges.iter().map(async |range| match self.in_tail(range) {
+        try_join_all(ranges.iter().map(|range| self.part(range))).await
+    }
+
+    /// The bytes of a range; what is in the tail is there.
+    async fn part(&self, range: &Range<u64>) -> Result<Bytes, LakeReadError> {
+        match self.in_tail(range) {
             Some(bytes) => Ok(bytes),
-            None => self.objects.get_range(self.key, range.clone()).await,
-        }))
-        .await?)
+            None => Ok(self.objects.get_range(self.key, range.clone()).await?),
+        }
     }
 
     fn in_tail(&self, range: &Range<u64>) -> Option<Bytes> {

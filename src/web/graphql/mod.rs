@@ -1,6 +1,8 @@
 //! `POST /graphql`, and the query page `GET /graphiql`.
 
 mod argument;
+mod audit;
+mod column;
 mod context;
 mod limits;
 mod mutation;

@@ -1,17 +1,18 @@
 //! What can be read: each operation checks the form of its arguments and asks the resolver.
 
 use super::argument::{day, id, invalid, time};
+use super::audit::{self, AuditRecords, PatientAccesses};
 use super::context::{Context, answer, list};
 use super::types::{
     CareProvider, Measurement, MeasurementRange, MeasurementRecord, Patient, SortDirection, Stat, Test, TestEvent,
     URLGenerated,
 };
 use crate::actors::resolver::{
-    AllTests, AssignedTests, CareProviderById, PatientById, PatientDirectory, PatientsOfCareProvider, RangesOverTime,
-    SamplesOfAxis, ScoresOverTime, TestEventById, TestEvents,
+    self, AccessesToPatient, AllTests, AssignedTests, CareProviderById, PatientById, PatientDirectory,
+    PatientsOfCareProvider, RangesOverTime, SamplesOfAxis, ScoresOverTime, TestEventById, TestEvents,
 };
 use crate::domain::ids::Movement;
-use crate::storage::database::{TestEventFilter, Window};
+use crate::storage::database::{AuditFilter, AuditPlace, TestEventFilter, Window};
 use crate::web::downloads::address;
 use juniper::{FieldResult, graphql_object};
 
@@ -202,5 +203,49 @@ impl Query {
     #[graphql(name = "getAllAvailableTests")]
     async fn all_tests(context: &Context) -> FieldResult<Option<Vec<Option<Test>>>> {
         answer(async { context.ask(AllTests).await.map(list) }).await
+    }
+
+    /// Rows of the audit record, the latest first: for who looks after accounts. Is itself on the record.
+    #[graphql(name = "auditRecords")]
+    #[expect(clippy::too_many_arguments, reason = "each is a filter")]
+    async fn audit_records(
+        context: &Context,
+        patient_id: Option<String>,
+        account_id: Option<String>,
+        from_time: Option<String>,
+        to_time: Option<String>,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> FieldResult<Option<AuditRecords>> {
+        answer(async {
+            let to = to_time.map(|text| time("to_time", &text)).transpose()?;
+            let to = to.map(|at| AuditPlace { at, position: i64::MAX });
+            let filter = AuditFilter {
+                patient: patient_id.map(|text| id("patient_id", &text)).transpose()?,
+                account: account_id.map(|text| id("account_id", &text)).transpose()?,
+                from: from_time.map(|text| time("from_time", &text)).transpose()?,
+                before: after.map(|text| audit::place(&text)).transpose()?.or(to),
+                limit: audit::count(first)?,
+            };
+            context.ask(resolver::AuditRecords { filter }).await.map(AuditRecords::from)
+        })
+        .await
+    }
+
+    /// Who asked for what of a patient, the latest first: for the patient.
+    #[graphql(name = "accessesToPatient")]
+    async fn accesses_to_patient(
+        context: &Context,
+        patient_id: String,
+        first: Option<i32>,
+        after: Option<String>,
+    ) -> FieldResult<Option<PatientAccesses>> {
+        answer(async {
+            let patient = id("patient_id", &patient_id)?;
+            let before = after.map(|text| audit::place(&text)).transpose()?;
+            let ask = AccessesToPatient { patient, before, limit: audit::count(first)? };
+            context.ask(ask).await.map(PatientAccesses::from)
+        })
+        .await
     }
 }

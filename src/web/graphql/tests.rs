@@ -6,6 +6,7 @@ use crate::actors::reporter::{Reporter, ReporterDeps, UnderWay};
 use crate::actors::resolver::{Resolver, ResolverDeps};
 use crate::actors::supervision::{Handle, SupervisionPolicy, Supervisor};
 use crate::domain::access::{Caller, Role};
+use crate::domain::audit::Origin;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{AccountId, SessionId};
 use std::sync::Arc;
@@ -40,7 +41,7 @@ impl Bench {
             resolver,
             reporter,
             base: Arc::default(),
-            caller: Caller { account, session, role: Role::Admin },
+            caller: Caller { account, session, role: Role::Admin, origin: Origin::default() },
         };
         Self { context, supervisor, _folder: folder }
     }

@@ -1,5 +1,6 @@
 //! The types of the schema, with the contract's names, and what they are made of.
 
+use super::column::Column;
 use super::times;
 use crate::actors::resolver::{Assignment, ToldSamples};
 use crate::domain::recording::Axis;
@@ -226,15 +227,12 @@ impl From<Vec<database::DayRange>> for MeasurementRange {
 #[derive(GraphQLObject)]
 #[graphql(rename_all = "none")]
 pub(super) struct MeasurementRecord {
-    ts: Option<Vec<Option<String>>>,
-    val: Option<Vec<Option<f64>>>,
+    ts: Option<Column<String>>,
+    val: Option<Column<f64>>,
 }
 
 impl From<ToldSamples> for MeasurementRecord {
     fn from(samples: ToldSamples) -> Self {
-        Self {
-            ts: Some(samples.times.into_iter().map(Some).collect()),
-            val: Some(samples.values.into_iter().map(Some).collect()),
-        }
+        Self { ts: Some(Column(samples.times)), val: Some(Column(samples.values)) }
     }
 }

@@ -13,6 +13,11 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// The answer to a request.
+    pub(crate) async fn of(request: reqwest::RequestBuilder) -> Self {
+        Self::read(request.send().await.unwrap()).await
+    }
+
     async fn read(response: reqwest::Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await.unwrap();

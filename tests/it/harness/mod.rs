@@ -201,6 +201,38 @@ impl Program {
         pool.close().await;
         count
     }
+
+    /// Asks the database directly, as an auditor would: texts.
+    pub(crate) async fn texts(&self, sql: &str) -> Vec<String> {
+        use sqlx::Connection as _;
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        if let Some(url) = self.backends.postgres_url() {
+            let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+            let texts = sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+            return texts;
+        }
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.folder().join("stance.db"));
+        let mut connection = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+        let texts = sqlx::query_scalar(sql).fetch_all(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        texts
+    }
+
+    /// Does something to the database directly, as somebody would who may not.
+    pub(crate) async fn tamper(&self, sql: &str) -> sqlx::Result<()> {
+        use sqlx::{Connection as _, Executor as _};
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        if let Some(url) = self.backends.postgres_url() {
+            let mut connection = sqlx::PgConnection::connect(&url).await?;
+            connection.execute(sqlx::raw_sql(sql)).await?;
+            return connection.close().await;
+        }
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.folder().join("stance.db"));
+        let mut connection = sqlx::SqliteConnection::connect_with(&options).await?;
+        connection.execute(sqlx::raw_sql(sql)).await?;
+        connection.close().await
+    }
 }
 
 impl Drop for Program {

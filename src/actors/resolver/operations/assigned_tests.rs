@@ -1,6 +1,6 @@
 //! Which tests a patient is to do.
 
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError};
+use super::{Access, Caller, Effect, Operation, ResolverDeps, ServiceError};
 use crate::domain::ids::{Movement, PatientId};
 use crate::storage::database::{DatabaseError, TestType};
 
@@ -15,6 +15,7 @@ pub struct AssignedTests {
 
 impl Operation for AssignedTests {
     const NAME: &'static str = "assigned_tests";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient";
     type Answer = Vec<TestType>;
 
@@ -45,6 +46,7 @@ pub struct AssignTest(pub Assignment);
 
 impl Operation for AssignTest {
     const NAME: &'static str = "assign_test";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "patient";
     type Answer = Assignment;
 
@@ -68,6 +70,7 @@ pub struct UnassignTest(pub Assignment);
 
 impl Operation for UnassignTest {
     const NAME: &'static str = "unassign_test";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "patient";
     type Answer = ();
 

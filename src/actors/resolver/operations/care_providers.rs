@@ -1,7 +1,7 @@
 //! Care providers and their patients.
 
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError, check_length};
-use crate::domain::ids::CareProviderId;
+use super::{Access, Caller, Effect, Entry, Operation, ResolverDeps, ServiceError, check_length};
+use crate::domain::ids::{CareProviderId, PatientId};
 use crate::storage::database::{CareProvider, DatabaseError, Patient, PatientLink};
 
 /// Patients that one answer lists at most.
@@ -15,6 +15,7 @@ pub struct CareProviderById {
 
 impl Operation for CareProviderById {
     const NAME: &'static str = "care_provider_by_id";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "care provider";
     type Answer = CareProvider;
 
@@ -35,11 +36,16 @@ pub struct CreateCareProvider {
 
 impl Operation for CreateCareProvider {
     const NAME: &'static str = "create_care_provider";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "care provider";
     type Answer = CareProvider;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::CreateCareProvider)
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.care_provider(Some(self.care_provider.id.clone()))
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<CareProvider, ServiceError> {
@@ -63,11 +69,16 @@ pub struct PatientsOfCareProvider {
 
 impl Operation for PatientsOfCareProvider {
     const NAME: &'static str = "patients_of_care_provider";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "care provider";
     type Answer = Vec<Patient>;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::CareProvider(self.care_provider.clone()))
+    }
+
+    fn covered(patients: &Vec<Patient>) -> Vec<PatientId> {
+        patients.iter().map(|patient| patient.id.clone()).collect()
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Vec<Patient>, ServiceError> {
@@ -86,11 +97,16 @@ pub struct LinkPatient {
 
 impl Operation for LinkPatient {
     const NAME: &'static str = "link_patient";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "care provider";
     type Answer = PatientLink;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::CareProvider(self.link.care_provider.clone()))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.patients([self.link.patient.clone()])
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<PatientLink, ServiceError> {

@@ -1,6 +1,6 @@
 //! Deletion of a recording, or of a whole test event.
 
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError};
+use super::{Access, Caller, Effect, Entry, Operation, ResolverDeps, ServiceError};
 use crate::domain::ids::{PatientId, TestEventId};
 use crate::storage::database::{Deleted, DeletionRequest, Grace, JobKind};
 use chrono::TimeDelta;
@@ -32,11 +32,16 @@ pub enum Erased {
 
 impl Operation for DeleteTestEvent {
     const NAME: &'static str = "delete_test_event";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "patient";
     type Answer = Erased;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::Patient(self.patient.clone()))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.test_event(Some(self.id))
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Erased, ServiceError> {
@@ -50,22 +55,20 @@ impl Operation for DeleteTestEvent {
             grace: Grace { conversion: grace(JobKind::Convert), training: grace(JobKind::Train) },
         };
         let mut changes = deps.updates.subscribe();
-        if !deps.database.delete_event(&request, deps.clock.now()).await? {
-            if deps.database.patient(&request.patient).await?.is_none() {
-                return Err(ServiceError::NotFound(Self::SUBJECT));
-            }
-            return Ok(Erased::Gone);
+        if deps.database.delete_event(&request, deps.clock.now()).await? {
+            deps.updates.publish(self.id, true);
+            [JobKind::Delete, JobKind::Train].into_iter().for_each(|kind| deps.ledger.wake(kind));
+        } else if deps.database.patient(&request.patient).await?.is_none() {
+            return Err(ServiceError::NotFound(Self::SUBJECT));
         }
-        deps.updates.publish(self.id, true);
-        [JobKind::Delete, JobKind::Train].into_iter().for_each(|kind| deps.ledger.wake(kind));
         let swept = async {
-            while !deps.database.is_swept(self.id).await? {
+            while !deps.database.is_swept(self.id, &request.patient).await? {
                 // A hint that was lost by lagging counts as a hint.
                 let hinted = async { while matches!(changes.recv().await, Ok(update) if update.id != self.id) {} };
                 let _ = tokio::time::timeout(SILENCE, hinted).await;
             }
             Ok(Erased::Gone)
         };
-        tokio::time::timeout(WAIT, swept).await.unwrap_or(Ok(Erased::UnderWay))
+        tokio::time::timeout(WAIT.min(deps.deadline / 2), swept).await.unwrap_or(Ok(Erased::UnderWay))
     }
 }

@@ -1,7 +1,7 @@
 //! Leave to be given documents. They are made and sent by other actors, who are asked with the leave that is got here and
 //! cannot be asked without.
 
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError};
+use super::{Access, Caller, Effect, Entry, Operation, ResolverDeps, ServiceError};
 use crate::domain::ids::{PatientId, TestEventId};
 use crate::storage::database::Patient;
 
@@ -30,11 +30,16 @@ pub struct ReadDocuments {
 
 impl Operation for ReadDocuments {
     const NAME: &'static str = "read_documents";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "test event";
     type Answer = DocumentsLeave;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::Patient(self.patient.clone()))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.test_event(Some(self.id))
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<DocumentsLeave, ServiceError> {
@@ -63,6 +68,7 @@ pub struct ReadRecord {
 
 impl Operation for ReadRecord {
     const NAME: &'static str = "read_record";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient";
     type Answer = RecordLeave;
 

@@ -1,6 +1,6 @@
 //! Scores and measurements over time, and the samples of one recording.
 
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError};
+use super::{Access, Caller, Effect, Entry, Operation, ResolverDeps, ServiceError};
 use crate::actors::compute::unmetered;
 use crate::domain::ids::{Movement, PatientId, TestEventId};
 use crate::domain::object_key::ObjectKey;
@@ -26,6 +26,7 @@ pub struct ScoresOverTime {
 
 impl Operation for ScoresOverTime {
     const NAME: &'static str = "scores_over_time";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient";
     type Answer = ScoreStats;
 
@@ -49,6 +50,7 @@ pub struct RangesOverTime {
 
 impl Operation for RangesOverTime {
     const NAME: &'static str = "ranges_over_time";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient";
     type Answer = Vec<DayRange>;
 
@@ -83,11 +85,16 @@ pub struct ToldSamples {
 
 impl Operation for SamplesOfAxis {
     const NAME: &'static str = "samples_of_axis";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "measurement";
     type Answer = ToldSamples;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::Patient(self.patient.clone()))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.test_event(Some(self.id))
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<ToldSamples, ServiceError> {

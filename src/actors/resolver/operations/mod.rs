@@ -1,6 +1,7 @@
 //! The operations, a subject a file.
 
 mod assigned_tests;
+mod audit;
 mod care_providers;
 mod deletion;
 mod documents;
@@ -11,6 +12,7 @@ mod test_events;
 mod test_types;
 
 pub use assigned_tests::{AssignTest, AssignedTests, Assignment, UnassignTest};
+pub use audit::{AccessesToPatient, AuditPage, AuditRecords};
 pub use care_providers::{CareProviderById, CreateCareProvider, LinkPatient, PatientsOfCareProvider};
 pub use deletion::{DeleteTestEvent, Erased};
 pub use documents::{DocumentsLeave, ReadDocuments, ReadRecord, RecordLeave};
@@ -21,9 +23,10 @@ pub use test_events::{PutBalanceScore, PutTestResult, TestEventById, TestEvents}
 pub use test_types::{AddTestType, AllTests};
 
 use super::ResolverDeps;
-use super::operation::Operation;
+use super::operation::{Effect, Operation};
 use crate::actors::ServiceError;
 use crate::domain::access::{Access, Caller};
+use crate::domain::audit::Entry;
 
 /// Refuses a text that is too long for its field.
 fn check_length(field: &str, text: Option<&str>, longest: usize) -> Result<(), ServiceError> {

@@ -1,6 +1,6 @@
 //! Patients.
 
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError, check_length};
+use super::{Access, Caller, Effect, Entry, Operation, ResolverDeps, ServiceError, check_length};
 use crate::domain::access::Role;
 use crate::domain::ids::PatientId;
 use crate::storage::database::{DatabaseError, Patient};
@@ -16,6 +16,7 @@ pub struct PatientById {
 
 impl Operation for PatientById {
     const NAME: &'static str = "patient_by_id";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient";
     type Answer = Patient;
 
@@ -34,11 +35,16 @@ pub struct PatientDirectory;
 
 impl Operation for PatientDirectory {
     const NAME: &'static str = "patient_directory";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient";
     type Answer = Vec<Patient>;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::ReadDirectory)
+    }
+
+    fn covered(answer: &Vec<Patient>) -> Vec<PatientId> {
+        answer.iter().map(|patient| patient.id.clone()).collect()
     }
 
     async fn run(self, deps: &ResolverDeps, caller: &Caller) -> Result<Vec<Patient>, ServiceError> {
@@ -59,11 +65,16 @@ pub struct CreatePatient {
 
 impl Operation for CreatePatient {
     const NAME: &'static str = "create_patient";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "patient";
     type Answer = Patient;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::CreatePatient)
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.patients([self.patient.id.clone()])
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Patient, ServiceError> {
@@ -91,6 +102,7 @@ pub struct RecordConsent {
 
 impl Operation for RecordConsent {
     const NAME: &'static str = "record_consent";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "patient";
     type Answer = Patient;
 

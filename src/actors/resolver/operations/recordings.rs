@@ -1,6 +1,6 @@
 //! Recordings.
 
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError};
+use super::{Access, Caller, Effect, Entry, Operation, ResolverDeps, ServiceError};
 use crate::domain::ids::TestEventId;
 use crate::domain::score::RecordingState;
 
@@ -18,12 +18,17 @@ impl RecordingStatus {
 
 impl Operation for RecordingStatus {
     const NAME: &'static str = "recording_status";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "recording";
     type Answer = RecordingState;
 
     /// The row says whose it is.
     async fn access(&self, deps: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::Patient(self.state(deps).await?.patient_id))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.test_event(Some(self.test_event_id))
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<RecordingState, ServiceError> {

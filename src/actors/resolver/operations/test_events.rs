@@ -1,6 +1,6 @@
 //! Test events.
 
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError, check_length};
+use super::{Access, Caller, Effect, Entry, Operation, ResolverDeps, ServiceError, check_length};
 use crate::domain::ids::{PatientId, TestEventId};
 use crate::storage::database::{DatabaseError, TestEvent, TestEventFilter, TestResult};
 
@@ -17,11 +17,16 @@ pub struct PutTestResult {
 
 impl Operation for PutTestResult {
     const NAME: &'static str = "put_test_result";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "patient";
     type Answer = TestEvent;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::Patient(self.result.patient.clone()))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.test_event(Some(self.result.id))
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<TestEvent, ServiceError> {
@@ -59,12 +64,17 @@ impl PutBalanceScore {
 
 impl Operation for PutBalanceScore {
     const NAME: &'static str = "put_balance_score";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "test event";
     type Answer = TestEvent;
 
     /// The row says whose it is.
     async fn access(&self, deps: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::Score(self.patient(deps).await?))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.test_event(Some(self.id))
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<TestEvent, ServiceError> {
@@ -85,6 +95,7 @@ pub struct TestEvents {
 
 impl Operation for TestEvents {
     const NAME: &'static str = "test_events";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "patient";
     type Answer = Vec<TestEvent>;
 
@@ -111,11 +122,16 @@ pub struct TestEventById {
 
 impl Operation for TestEventById {
     const NAME: &'static str = "test_event_by_id";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "test event";
     type Answer = TestEvent;
 
     async fn access(&self, _: &ResolverDeps) -> Result<Access, ServiceError> {
         Ok(Access::Patient(self.patient.clone()))
+    }
+
+    fn about(&self, entry: Entry) -> Entry {
+        entry.test_event(Some(self.id))
     }
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<TestEvent, ServiceError> {

@@ -1,6 +1,6 @@
 //! Types of tests.
 
-use super::{Access, Caller, Operation, ResolverDeps, ServiceError, check_length};
+use super::{Access, Caller, Effect, Operation, ResolverDeps, ServiceError, check_length};
 use crate::storage::database::TestType;
 
 /// Types that one answer lists at most.
@@ -16,6 +16,7 @@ pub struct AddTestType {
 
 impl Operation for AddTestType {
     const NAME: &'static str = "add_test_type";
+    const EFFECT: Effect = Effect::Changes;
     const SUBJECT: &'static str = "test type";
     type Answer = TestType;
 
@@ -41,6 +42,7 @@ pub struct AllTests;
 
 impl Operation for AllTests {
     const NAME: &'static str = "all_tests";
+    const EFFECT: Effect = Effect::Reads;
     const SUBJECT: &'static str = "test type";
     type Answer = Vec<TestType>;
 

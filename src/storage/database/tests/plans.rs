@@ -5,18 +5,21 @@
 
 use super::*;
 use crate::storage::database::{
-    accounts, assigned_tests, deletions, event_records, jobs, measurements, models, patients, recordings, secrets,
-    sessions, steps, test_events,
+    accounts, assigned_tests, audit, deletions, event_records, jobs, measurements, models, patients, recordings,
+    secrets, sessions, steps, test_events,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 16] = [
+const REGISTRY: [&[Sql]; 19] = [
     STATEMENTS,
     accounts::STATEMENTS,
     assigned_tests::STATEMENTS,
+    audit::STATEMENTS,
+    audit::postgres::STATEMENTS,
+    audit::sqlite::STATEMENTS,
     deletions::STATEMENTS,
     event_records::STATEMENTS,
     hints::STATEMENTS,
@@ -32,9 +35,11 @@ const REGISTRY: [&[Sql]; 16] = [
     test_events::STATEMENTS,
 ];
 /// Tables whose size has no bound.
-pub(super) const GROWING: [&str; 19] = [
+pub(super) const GROWING: [&str; 21] = [
     "accounts",
     "assigned_tests",
+    "audit_patients",
+    "audit_records",
     "axis_ranges",
     "care_providers",
     "deletion_objects",
@@ -150,6 +155,9 @@ pub(super) const FILL: &str = "
     INSERT INTO sessions SELECT gen_random_uuid(), account_id, sha256(account_id::text::bytea), now(),
         now() + random() * interval '30 days', NULL FROM accounts;
     INSERT INTO used_refresh_tokens SELECT sha256(session_id::text::bytea), session_id FROM sessions;
+    INSERT INTO audit_records SELECT n, now() - n * interval '1 s', 'patient', n % 400, NULL, 'read', '[]', NULL, NULL, NULL,
+        NULL, 'allowed', NULL, '' FROM generate_series(1000000, 1012000) n;
+    INSERT INTO audit_patients SELECT 'fill-' || position % 4000, at, position FROM audit_records;
     INSERT INTO sign_in_attempts SELECT sha256(n::text::bytea), 1, now() - random() * interval '900 s'
         FROM generate_series(1, 4000) n;
     INSERT INTO test_events SELECT gen_random_uuid(), 'fill-' || 1 + n % 4000, 'sit-to-stand', NULL, NULL, NULL,
@@ -174,6 +182,6 @@ pub(super) const FILL: &str = "
             now() + n * interval '1 s', now() - n * interval '1 s'
         FROM (SELECT *, row_number() OVER () AS n FROM test_events) events, unnest('{convert,train,score}'::text[]) kind
         ON CONFLICT DO NOTHING;
-    INSERT INTO deletions SELECT gen_random_uuid(), 1, true, false, now(), now() FROM generate_series(1, 4000);
+    INSERT INTO deletions SELECT gen_random_uuid(), 1, 'fill-1', true, false, now(), now() FROM generate_series(1, 4000);
     INSERT INTO deletion_objects SELECT test_event_id, 'key-' || n FROM deletions, generate_series(1, 4) n;
     ANALYZE";

@@ -1,6 +1,7 @@
 //! Several processes on one PostgreSQL database: each has a [`Database`] of its own.
 
 use super::*;
+use crate::domain::audit::{Entry, Verifier};
 use crate::domain::score::Failure;
 
 /// Several handles on one fresh database.
@@ -137,6 +138,31 @@ async fn no_job_is_leased_twice() {
     }
     all.sort_unstable();
     assert_eq!(all, (0..200).map(|n| (id(n), 1)).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_audit_record_of_all_processes_is_one_chain() {
+    let (handles, here) = processes::<4>().await;
+    let tasks: Vec<_> = handles
+        .into_iter()
+        .map(|database| {
+            tokio::spawn(async move {
+                for n in 0..50 {
+                    let entries = (0..=n % 3).flat_map(|_| Entry::by_bucket("read").into_records(now()));
+                    database.append_audit(&entries.collect::<Vec<_>>()).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let bounds = here.database.audit_bounds().await.unwrap();
+    let (mut verifier, mut faults) = (Verifier::new(bounds.pruned, Vec::new()), Vec::new());
+    let rows = here.database.audit_from(0, bounds.last, 1_000).await.unwrap();
+    rows.iter().for_each(|row| verifier.next(row, &mut faults));
+    verifier.end(bounds.head, &mut faults);
+    assert_eq!((faults, rows.len()), (vec![], 396));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

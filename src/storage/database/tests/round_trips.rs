@@ -2,13 +2,15 @@
 
 use super::plans::{FILL, GROWING};
 use super::*;
-use crate::domain::access::Role;
+use crate::domain::access::{Caller, Role};
+use crate::domain::audit::{Entry, Origin};
 use crate::domain::ids::{AccountId, CareProviderId, SessionId};
 use crate::domain::score::Score;
 
 /// A clinic that is signed in and cares for `p-1`.
 struct Clinic {
     id: CareProviderId,
+    account: AccountId,
     session: SessionId,
 }
 
@@ -28,14 +30,18 @@ impl Clinic {
         database.create_session(session, account, &[1; 32], now(), later(60)).await.unwrap();
         let link = PatientLink { care_provider: id.clone(), patient: PatientId::new("p-1").unwrap() };
         database.link_patient(&link, now()).await.unwrap();
-        Self { id, session }
+        Self { id, account, session }
     }
 
-    /// What is asked for an upload: whose token it is, whether they care for the patient, whether the id is taken, and to
-    /// accept the recording.
+    /// What is asked for an upload: whose token it is, whether they care for the patient, to note it in the audit record
+    /// (alone or with others), whether the id is taken, and to accept the recording.
     async fn uploads(&self, database: &Database, new: &NewRecording) {
         assert!(database.live_session(self.session, now()).await.unwrap().is_some());
         assert!(database.is_linked(&self.id, &new.patient).await.unwrap());
+        let role = Role::CareProvider(self.id.clone());
+        let caller = Caller { account: self.account, session: self.session, role, origin: Origin::default() };
+        let entry = Entry::by(&caller, "upload_recording").patients([new.patient.clone()]);
+        database.append_audit(&entry.into_records(now())).await.unwrap();
         assert_eq!(database.claim(new.id).await.unwrap(), Claim::default());
         assert_eq!(database.accept_recording(new, now()).await.unwrap(), Acceptance::Accepted);
     }
@@ -54,9 +60,9 @@ async fn a_recording_takes_one_statement_a_step() {
     for n in 1..=2 {
         let before = database.statements();
         clinic.uploads(database, &new(n, "p-1", Some(50.0))).await;
-        assert_eq!(database.statements() - before, 4, "an upload");
+        assert_eq!(database.statements() - before, 5, "an upload");
         convert_next(database).await;
-        assert_eq!(database.statements() - before, 6, "a training recording: and lease, conversion");
+        assert_eq!(database.statements() - before, 7, "a training recording: and lease, conversion");
     }
     let before = database.statements();
     let training = lease(database, JobKind::Train, 1).await.remove(0);
@@ -68,7 +74,7 @@ async fn a_recording_takes_one_statement_a_step() {
     assert_eq!(convert_next(database).await, AfterConversion::ScoreQueued);
     let job = lease(database, JobKind::Score, 1).await.remove(0);
     database.finish_scoring(job.fence, job.subject, &score(job.model.as_ref().unwrap()), now()).await.unwrap();
-    assert_eq!(database.statements() - before, 8, "a scored recording: an upload, two leases, conversion, score");
+    assert_eq!(database.statements() - before, 9, "a scored recording: an upload, two leases, conversion, score");
 }
 
 #[tokio::test]

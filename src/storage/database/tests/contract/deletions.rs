@@ -38,7 +38,7 @@ pub(super) async fn what_is_deleted_has_no_row_and_its_objects_are_named_until_t
     let recording = new(1, "p-1", None);
     database.accept_recording(&recording, now()).await.unwrap();
     convert_next(database).await;
-    assert!(database.is_swept(id(1)).await.unwrap());
+    assert!(database.is_swept(id(1), &PatientId::new("p-1").unwrap()).await.unwrap());
     assert!(database.delete_event(&request(1, Deleted::Event), now()).await.unwrap());
     assert!(database.recording(id(1)).await.unwrap().is_none());
     assert!(database.test_event(id(1), &recording.patient).await.unwrap().is_none());
@@ -52,7 +52,7 @@ pub(super) async fn what_is_deleted_has_no_row_and_its_objects_are_named_until_t
     ];
     expected.sort();
     assert_eq!(keys(database, 1).await, expected);
-    assert!(!database.is_swept(id(1)).await.unwrap());
+    assert!(!database.is_swept(id(1), &PatientId::new("p-1").unwrap()).await.unwrap());
     let claim = Claim { deletions: 1, being_deleted: true, ..Claim::default() };
     assert_eq!(database.claim(id(1)).await.unwrap(), claim);
     let again = NewRecording { deletions: 1, ..recording.clone() };
@@ -63,7 +63,7 @@ pub(super) async fn what_is_deleted_has_no_row_and_its_objects_are_named_until_t
     let twice = database.finish_deletion(job.fence, id(1)).await;
     assert!(matches!(twice, Err(DatabaseError::Fenced)), "{twice:?}");
     assert_eq!(database.pending_deletion(id(1)).await.unwrap(), None);
-    assert!(database.is_swept(id(1)).await.unwrap());
+    assert!(database.is_swept(id(1), &PatientId::new("p-1").unwrap()).await.unwrap());
     assert!(!database.delete_event(&request(1, Deleted::Event), now()).await.unwrap(), "it is gone");
 
     // It was sent before the deletion: its raw object may be gone.
@@ -143,7 +143,7 @@ pub(super) async fn what_a_conversion_under_way_makes_is_removed_once_more(datab
     database.postpone_sweep(first.fence, id(1), sweep_at).await.unwrap();
     let twice = database.postpone_sweep(first.fence, id(1), sweep_at).await;
     assert!(matches!(twice, Err(DatabaseError::Fenced)), "{twice:?}");
-    assert!(database.is_swept(id(1)).await.unwrap());
+    assert!(database.is_swept(id(1), &PatientId::new("p-1").unwrap()).await.unwrap());
     assert!(database.claim(id(1)).await.unwrap().being_deleted);
     assert_eq!(database.release_due_jobs(later(89)).await.unwrap(), 0);
     assert_eq!(database.release_due_jobs(later(90)).await.unwrap(), 1);

@@ -1,6 +1,7 @@
 //! The contract: every function here holds on a fresh database of either kind.
 
 mod accounts;
+mod audit;
 mod deletions;
 mod event_records;
 mod measurements;
@@ -13,6 +14,7 @@ use crate::domain::access::Role;
 use crate::domain::ids::{AccountId, CareProviderId, SessionId};
 use crate::domain::score::{Failure, Score};
 use accounts::*;
+use audit::*;
 use deletions::*;
 use event_records::*;
 use measurements::*;
@@ -62,6 +64,8 @@ contract! {
     the_first_secret_of_a_purpose_stays,
     an_event_is_told_of_as_a_whole,
     attempts_to_sign_in_are_counted_in_their_window,
+    the_audit_record_is_one_chain_and_is_found_by_patient_account_and_time,
+    what_retention_takes_away_leaves_a_chain_that_begins_later,
     patients_are_listed_by_name_to_who_cares_for_them,
     test_events_are_changed_by_their_patient_and_listed_in_time,
     test_types_are_listed_by_name,
