@@ -30,6 +30,12 @@ test: ## every test, with everything compiled in
 	    [ "$$(id -u)" = 0 ] || { echo "Node is needed (Debian: apt-get install nodejs npm)"; exit 1; }; \
 	    echo "installing Node, whose graphql-ws the tests subscribe with"; \
 	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends nodejs npm; }
+	@command -v pdftoppm >/dev/null || if [ "$$(id -u)" = 0 ]; then \
+	    echo "installing poppler-utils, which renders reports"; \
+	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy poppler-utils; \
+	else \
+	    echo "The tests render reports: install poppler (Debian: apt-get install poppler-utils)"; exit 1; \
+	fi
 	@echo "Building the tests. The first time this takes about ten minutes on two cores."
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	    $(CARGO) nextest run --locked --workspace --features full --no-fail-fast; \
@@ -48,7 +54,7 @@ format:
 bench: bench-parts bench-whole ## the parts, then the whole program
 
 bench-parts:
-	$(CARGO) bench --locked -p stance-models -p stance --bench parts
+	$(CARGO) bench --locked -p stance-models -p stance --bench parts --bench report
 
 bench-whole:
 	$(CARGO) build --release --locked -p stance -p stance-loadtest

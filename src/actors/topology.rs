@@ -9,16 +9,19 @@ use super::bucket_watch::{BucketWatch, BucketWatchDeps};
 use super::compactor::{Compactor, CompactorDeps};
 use super::compute::Compute;
 use super::converter::{Converter, ConverterDeps};
+use super::courier::{Courier, CourierDeps};
 use super::dispatcher::{Dispatcher, DispatcherDeps};
 use super::eraser::{Eraser, EraserDeps};
 use super::handover::Handover;
 use super::ingest::{Ingest, IngestDeps};
 #[cfg(feature = "lake")]
 use super::lake::{Lake, LakeDeps};
+use super::links::Links;
 use super::mailer::{Mailer, MailerDeps};
 use super::metrics::Metrics;
 use super::outbox::Outbox;
 use super::provider_keys::{ProviderKeys, ProviderKeysDeps};
+use super::reporter::{Reporter, ReporterDeps, UnderWay};
 use super::resolver::{Resolver, ResolverDeps};
 use super::scorer::{Scorer, ScorerDeps, ScorerPool};
 use super::session_auth::{Provider, SessionAuth, SessionAuthConfig, SessionAuthDeps};
@@ -75,6 +78,10 @@ pub struct Topology {
     pub session_auth: Handle<SessionAuth>,
     /// Reads and writes for clients.
     pub resolver: Handle<Resolver>,
+    /// Reports and links to documents.
+    pub reporter: Handle<Reporter>,
+    /// Sends objects and records.
+    pub courier: Handle<Courier>,
     /// Uploads.
     pub ingest: Handle<Ingest>,
     /// SQL over the lake, where it is answered here.
@@ -225,6 +232,7 @@ impl Topology {
             let deps = CompactorDeps { compaction };
             Supervisor::start(&policy, &metrics, &entropy, move || Compactor::new(deps.clone())).1
         });
+        let documents = documents(config, ground, &compute, &policy);
 
         let ingest_deps = IngestDeps {
             database: database.clone(),
@@ -284,6 +292,7 @@ impl Topology {
             Supervisor::start(&policy, &metrics, &entropy, move || SessionAuth::new(auth_deps.clone()));
 
         let mut supervisors = vec![announcer_supervisor, ingest_supervisor, resolver_supervisor, auth_supervisor];
+        supervisors.extend(documents.supervisors);
         supervisors.extend([dispatcher_supervisor, converter_supervisor, eraser_supervisor]);
         supervisors.extend(scorer_supervisors);
         supervisors.extend(wire_supervisor);
@@ -297,9 +306,12 @@ impl Topology {
         supervisors.extend(watch_bucket(config, ground, &policy, &ingest, &draining));
         // Last: the others wait for it.
         supervisors.push(audit_supervisor);
+        let Documents { reporter, courier, .. } = documents;
         Self {
             session_auth,
             resolver,
+            reporter,
+            courier,
             ingest,
             #[cfg(feature = "lake")]
             lake,
@@ -370,6 +382,48 @@ fn send_mails(config: &Config, ground: &Ground, policy: &SupervisionPolicy, wake
         wake: wake.clone(),
     };
     Some(Supervisor::start(policy, metrics, entropy, move || Mailer::new(deps.clone())).1)
+}
+
+/// Those who make and send documents.
+struct Documents {
+    reporter: Handle<Reporter>,
+    courier: Handle<Courier>,
+    supervisors: [Supervisor; 2],
+}
+
+fn documents(config: &Config, ground: &Ground, compute: &Compute, policy: &SupervisionPolicy) -> Documents {
+    let Ground { database, objects, clock, entropy, metrics, .. } = ground;
+    let settings = &config.reports;
+    let links =
+        Links::new(database.clone(), objects.clone(), clock.clone(), entropy.clone(), seconds(settings.link_seconds));
+    let reporter_deps = ReporterDeps {
+        database: database.clone(),
+        objects: objects.clone(),
+        clock: clock.clone(),
+        compute: compute.clone(),
+        links: links.clone(),
+        requests: Arc::new(Semaphore::new(settings.requests_at_once)),
+        at_once: Arc::new(Semaphore::new(settings.at_once)),
+        deadline: seconds(settings.deadline_seconds),
+        under_way: UnderWay::default(),
+    };
+    let (reporter, reporter_supervisor) =
+        Supervisor::start(policy, metrics, entropy, move || Reporter::new(reporter_deps.clone()));
+    let courier_deps = CourierDeps {
+        database: database.clone(),
+        objects: objects.clone(),
+        clock: clock.clone(),
+        compute: compute.clone(),
+        links,
+        objects_at_once: Arc::new(Semaphore::new(settings.downloads_at_once)),
+        records_at_once: Arc::new(Semaphore::new(settings.exports_at_once)),
+        patience: seconds(settings.idle_seconds),
+        longest: seconds(settings.longest_seconds),
+        most_events: settings.export_events,
+    };
+    let (courier, courier_supervisor) =
+        Supervisor::start(policy, metrics, entropy, move || Courier::new(courier_deps.clone()));
+    Documents { reporter, courier, supervisors: [reporter_supervisor, courier_supervisor] }
 }
 
 fn start_auditor(config: &Config, ground: &Ground, policy: &SupervisionPolicy) -> (Audit, Supervisor) {

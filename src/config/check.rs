@@ -5,6 +5,8 @@ use super::sections::{Config, LakeEngine, ScoringBackend};
 
 /// Bytes of memory without which no query runs.
 const SMALLEST_QUERY: usize = 16 << 20;
+/// Seconds that a link into a bucket can be good for at most.
+const LONGEST_LINK: u64 = 604_800;
 
 impl Config {
     /// Checks every value, and that what is asked for is compiled in.
@@ -51,6 +53,15 @@ impl Config {
             ("live.stalled_seconds", self.live.stalled_seconds),
             ("live.recheck_seconds", self.live.recheck_seconds),
             ("live.look_ms", self.live.look_ms),
+            ("reports.link_seconds", self.reports.link_seconds),
+            ("reports.at_once", self.reports.at_once as u64),
+            ("reports.requests_at_once", self.reports.requests_at_once as u64),
+            ("reports.deadline_seconds", self.reports.deadline_seconds),
+            ("reports.downloads_at_once", self.reports.downloads_at_once as u64),
+            ("reports.exports_at_once", self.reports.exports_at_once as u64),
+            ("reports.idle_seconds", self.reports.idle_seconds),
+            ("reports.longest_seconds", self.reports.longest_seconds),
+            ("reports.export_events", self.reports.export_events.into()),
             ("auth.hashes_at_once", self.auth.hashes_at_once as u64),
             ("scoring.workers", self.scoring.workers as u64),
             ("audit.waiting", self.audit.waiting as u64),
@@ -75,6 +86,12 @@ impl Config {
         }
         if self.http.bind.parse::<std::net::SocketAddr>().is_err() {
             return not_allowed("http.bind", "must be an address and a port such as 127.0.0.1:8080");
+        }
+        if self.http.public_url.as_deref().is_some_and(|url| !is_base(url)) {
+            return not_allowed("http.public_url", "must be an address such as https://stance.example.org");
+        }
+        if self.reports.link_seconds > LONGEST_LINK {
+            return not_allowed("reports.link_seconds", "must be at most 604800, a week");
         }
         if self.training.max_trainers < self.training.at_once {
             return not_allowed("training.max_trainers", "must be at least training.at_once");
@@ -137,6 +154,18 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Whether other addresses can be made by adding a path.
+fn is_base(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    })
 }
 
 /// Whether a URL is PostgreSQL's; it must name a database then. What is wrong is said without the URL's password.

@@ -14,7 +14,7 @@ pub(crate) use sections::seconds;
 pub use sections::{
     AthenaConfig, AuditConfig, AuthConfig, ComputeConfig, Config, DatabaseConfig, GraphqlConfig, HttpConfig,
     IngestConfig, LakeConfig, LakeEngine, LiveConfig, LogConfig, LogFormat, ObjectsConfig, ObjectsEncryption,
-    QueueConfig, ScoringBackend, ScoringConfig, SupervisionConfig, TrainingConfig, UploadsConfig,
+    QueueConfig, ReportsConfig, ScoringBackend, ScoringConfig, SupervisionConfig, TrainingConfig, UploadsConfig,
 };
 
 use figment::Figment;

@@ -45,6 +45,8 @@ pub struct Config {
     pub graphql: GraphqlConfig,
     /// Live updates over WebSockets.
     pub live: LiveConfig,
+    /// Reports, links and exports.
+    pub reports: ReportsConfig,
     /// Log lines.
     pub log: LogConfig,
 }
@@ -87,6 +89,7 @@ impl Default for Config {
             supervision: SupervisionConfig::default(),
             graphql: GraphqlConfig::default(),
             live: LiveConfig::default(),
+            reports: ReportsConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -112,6 +115,9 @@ section!(
         trusted_proxies: Vec<IpNet> = Vec::new(),
         /// Seconds that requests under way get when the program stops.
         drain_seconds: u64 = 20,
+        /// Where clients reach the server, such as `https://stance.example.org`: what links to it begin with. Without it they
+        /// name the address that is bound; what a request says of its host is never believed.
+        public_url: Option<String> = None,
         /// Whether there is a GraphQL query page at `/graphiql`.
         query_page: bool = true,
         /// Whether the HTTP surface is described at `/openapi.json`.
@@ -410,6 +416,30 @@ section!(
         recheck_seconds: u64 = 30,
         /// Milliseconds between looks for changes whose hints were lost.
         look_ms: u64 = 5_000,
+    }
+);
+
+section!(
+    /// Reports, links and exports.
+    ReportsConfig {
+        /// Seconds that a link to a report or a CSV is good for; at most a week.
+        link_seconds: u64 = 300,
+        /// Reports made at once.
+        at_once: usize = 2,
+        /// Requests for documents in hand at once; further ones are told to come back.
+        requests_at_once: usize = 64,
+        /// Seconds that such a request may take.
+        deadline_seconds: u64 = 10,
+        /// Linked objects sent at once; further ones are told to come back.
+        downloads_at_once: usize = 64,
+        /// Exports of a patient's record sent at once; further ones are told to come back.
+        exports_at_once: usize = 4,
+        /// Seconds for which a client may take nothing of what it is sent.
+        idle_seconds: u64 = 30,
+        /// Seconds that an export or a linked object may take to be sent.
+        longest_seconds: u64 = 3_600,
+        /// Test events in one export at most.
+        export_events: u32 = 20_000,
     }
 );
 

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod code;
 pub mod entropy;
 pub mod ids;
+pub mod link;
 pub mod object_key;
 pub mod recording;
 pub mod score;

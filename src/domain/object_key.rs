@@ -43,7 +43,7 @@ impl ObjectKey {
         ))
     }
 
-    /// The report of a test event.
+    /// The PDF report of a test event.
     #[must_use]
     pub fn pdf(patient: &PatientId, id: TestEventId) -> Self {
         Self(format!("pdf_reports/user_id={patient}/test_event_{id}.pdf"))

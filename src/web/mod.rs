@@ -3,6 +3,7 @@
 pub mod accounts;
 mod body;
 pub mod caller;
+pub mod downloads;
 pub mod graphql;
 pub mod health;
 pub mod openapi;
@@ -15,10 +16,12 @@ pub mod sessions;
 pub mod uploads;
 
 use crate::actors::auditor::Audit;
+use crate::actors::courier::Courier;
 use crate::actors::ingest::Ingest;
 #[cfg(feature = "lake")]
 use crate::actors::lake::Lake;
 use crate::actors::metrics::Metrics;
+use crate::actors::reporter::Reporter;
 use crate::actors::resolver::Resolver;
 use crate::actors::session_auth::SessionAuth;
 use crate::actors::supervision::{Alive, Handle};
@@ -32,7 +35,7 @@ use crate::storage::objects::Objects;
 use graphql::LiveServices;
 use ipnet::IpNet;
 use places::Places;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// What handlers ask.
@@ -42,6 +45,10 @@ pub struct Services {
     pub session_auth: Handle<SessionAuth>,
     /// Reads and writes for clients.
     pub resolver: Handle<Resolver>,
+    /// Reports and links to documents.
+    pub reporter: Handle<Reporter>,
+    /// Sends objects and records.
+    pub courier: Handle<Courier>,
     /// Uploads.
     pub ingest: Handle<Ingest>,
     /// SQL over the lake, where it is answered here.
@@ -69,6 +76,8 @@ pub struct Services {
     pub trusted_proxies: Arc<[IpNet]>,
     /// Whether each actor answers.
     pub actors: Vec<Alive>,
+    /// What links to this server begin with: known once it is bound.
+    pub base: Arc<OnceLock<String>>,
     /// Whether there is a query page.
     pub query_page: bool,
     /// Whether the HTTP surface is described.
@@ -95,6 +104,8 @@ impl Services {
         Self {
             session_auth: topology.session_auth.clone(),
             resolver: topology.resolver.clone(),
+            reporter: topology.reporter.clone(),
+            courier: topology.courier.clone(),
             ingest: topology.ingest.clone(),
             #[cfg(feature = "lake")]
             lake: topology.lake.clone(),
@@ -117,6 +128,7 @@ impl Services {
             ),
             trusted_proxies: config.http.trusted_proxies.clone().into(),
             actors: topology.alive(),
+            base: Arc::default(),
             query_page: config.http.query_page,
             openapi: config.http.openapi,
             live: LiveServices::new(&config.live, topology.watches.clone(), &ground.metrics),

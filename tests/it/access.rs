@@ -90,6 +90,11 @@ const OPERATIONS: &[(&str, Row)] = &[
          year: 2026, month: 1, day: 31)",
         OF_THE_PATIENT,
     ),
+    (
+        "downloadTestEventDetails(test_event_id: \"EVENT\", patient_name: \"A B\", patient_id: \"own\", year: 2026, month: 1,
+         day: 31, test_type: \"sit-to-stand\")",
+        OF_THE_PATIENT,
+    ),
     // Nobody scores themselves.
     ("putBalanceScore(test_event_id: \"EVENT\", balance_score: 60)", [Forbidden, Absent, Done, Absent, Done, SignIn]),
     (
@@ -104,6 +109,9 @@ const OPERATIONS: &[(&str, Row)] = &[
 const ROUTES: &[(&str, Names)] = &[
     ("/v1/recordings", Names::Tested),
     ("/v1/recordings/{test_id}", Names::Tested),
+    ("/v1/patients/{patient_id}/export", Names::Tested),
+    // Its token is the leave: forged ones are tested beside it.
+    ("/v1/objects/{token}", Names::Tested),
     ("/graphql", Names::InOperations),
     ("/graphiql", Names::Nobody),
     ("/v1/accounts", Names::Oneself),
@@ -564,4 +572,32 @@ async fn every_role_may_look_after_the_accounts_that_the_policy_says_and_all_of_
     let unknown = world.callers[ADMIN].delete(&format!("/v1/sessions/{}", fresh_id())).await;
     let anothers = world.callers[ADMIN].delete(&format!("/v1/sessions/{session}")).await;
     assert_eq!((unknown.status, &unknown.body), (404, &anothers.body));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_role_may_export_the_records_that_the_policy_says_and_all_of_it_is_noted() {
+    let world = World::new().await;
+    world.restore().await;
+    for (who, expected) in OF_THE_PATIENT.into_iter().enumerate() {
+        let export = async |patient: &str| {
+            let id = fresh_id().to_string();
+            let request = world.callers[who].request(reqwest::Method::GET, &format!("/v1/patients/{patient}/export"));
+            (request.header("x-request-id", &id).send().await.unwrap(), id)
+        };
+        let (answer, id) = export("own").await;
+        let status = match expected {
+            Done => 200,
+            Absent => 404,
+            Forbidden => 403,
+            SignIn => 401,
+        };
+        assert_eq!(answer.status(), status, "export as caller {who}");
+        let answer = if status == 200 { Value::Null } else { answer.json().await.unwrap() };
+        world.check_noted(who, expected, &id, "export of own", &answer).await;
+        if expected == Absent {
+            let (unknown, id) = export("ghost").await;
+            assert_eq!(unknown.json::<Value>().await.unwrap(), answer, "another's record is like none");
+            assert_eq!(world.noted(&id).await[0].result, "absent");
+        }
+    }
 }

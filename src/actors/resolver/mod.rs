@@ -7,10 +7,10 @@ mod operations;
 pub use operation::{Ask, Effect, Operation};
 pub use operations::{
     AccessesToPatient, Accounts, AccountsPage, AddTestType, AllTests, AssignTest, AssignedTests, Assignment, AuditPage,
-    AuditRecords, BeginWatch, CareProviderById, CreateCareProvider, CreatePatient, DeleteTestEvent, Erased,
-    LinkPatient, PatientById, PatientDirectory, PatientsOfCareProvider, PutBalanceScore, PutTestResult, RangesOverTime,
-    RecordConsent, RecordingStatus, RemoveSecondFactorOf, SamplesOfAxis, ScoresOverTime, SetRole, TestEventById,
-    TestEvents, ToldSamples, UnassignTest, WatchedRecording,
+    AuditRecords, BeginWatch, CareProviderById, CreateCareProvider, CreatePatient, DeleteTestEvent, DocumentsLeave,
+    Erased, LinkPatient, PatientById, PatientDirectory, PatientsOfCareProvider, PutBalanceScore, PutTestResult,
+    RangesOverTime, ReadDocuments, ReadRecord, RecordConsent, RecordLeave, RecordingStatus, RemoveSecondFactorOf,
+    SamplesOfAxis, ScoresOverTime, SetRole, TestEventById, TestEvents, ToldSamples, UnassignTest, WatchedRecording,
 };
 
 use super::ServiceError;

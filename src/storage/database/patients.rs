@@ -199,7 +199,7 @@ pub(super) fn read_patient_id(row: &Row) -> Result<PatientId> {
     PatientId::new(row.get::<String>("patient_id")?).map_err(|_| DatabaseError::Corrupt("patient id"))
 }
 
-fn read_patient(row: &Row) -> Result<Patient> {
+pub(super) fn read_patient(row: &Row) -> Result<Patient> {
     Ok(Patient {
         id: read_patient_id(row)?,
         email: row.get("email")?,

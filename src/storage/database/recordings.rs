@@ -152,22 +152,23 @@ pub(super) fn read_recording(row: &Row) -> Result<RecordingRow> {
     })
 }
 
+pub(super) fn read_score(row: &Row) -> Result<Option<Score>> {
+    let Some(value) = row.get("value")? else { return Ok(None) };
+    Ok(Some(Score {
+        value,
+        lower: row.get("lower")?,
+        upper: row.get("upper")?,
+        model_version: ModelVersion::new(row.get::<String>("model_version")?)
+            .map_err(|_| DatabaseError::Corrupt("model version"))?,
+        backend: match row.get::<String>("backend")?.as_str() {
+            "local" => "local",
+            "sagemaker" => "sagemaker",
+            _ => return Err(DatabaseError::Corrupt("scoring backend")),
+        },
+    }))
+}
+
 pub(super) fn read_state(id: TestEventId, row: &Row) -> Result<RecordingState> {
-    let score = match row.get("value")? {
-        None => None,
-        Some(value) => Some(Score {
-            value,
-            lower: row.get("lower")?,
-            upper: row.get("upper")?,
-            model_version: ModelVersion::new(row.get::<String>("model_version")?)
-                .map_err(|_| DatabaseError::Corrupt("model version"))?,
-            backend: match row.get::<String>("backend")?.as_str() {
-                "local" => "local",
-                "sagemaker" => "sagemaker",
-                _ => return Err(DatabaseError::Corrupt("scoring backend")),
-            },
-        }),
-    };
     let failure = match row.get("failure_code")? {
         None => None,
         Some(code) => {
@@ -180,7 +181,7 @@ pub(super) fn read_state(id: TestEventId, row: &Row) -> Result<RecordingState> {
         movement: read_movement(row)?,
         status: RecordingStatus::from_name(&row.get::<String>("status")?).ok_or(DatabaseError::Corrupt("status"))?,
         balance_score: row.get("balance_score")?,
-        score,
+        score: read_score(row)?,
         samples: row.get("samples")?,
         sampling_rate_hz: row.get("sampling_rate_hz")?,
         failure,

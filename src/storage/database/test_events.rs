@@ -259,7 +259,7 @@ fn read_test_type(row: &Row) -> Result<Movement> {
     Movement::new(row.get::<String>("test_type")?).map_err(|_| DatabaseError::Corrupt("test type"))
 }
 
-fn read_event(row: &Row) -> Result<TestEvent> {
+pub(super) fn read_event(row: &Row) -> Result<TestEvent> {
     Ok(TestEvent {
         id: row.get::<Uuid>("test_event_id")?.into(),
         patient: read_patient_id(row)?,

@@ -51,6 +51,15 @@ pub struct Listed {
     pub bytes: u64,
 }
 
+/// How an object is answered to who follows a link.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// `Content-Type`.
+    pub media_type: &'static str,
+    /// `Content-Disposition`.
+    pub disposition: String,
+}
+
 impl Objects {
     /// Starts a new object that has no key yet: a local file that is made with its first bytes.
     #[must_use]
@@ -173,16 +182,21 @@ impl Objects {
         }
     }
 
-    /// An address under which anybody may read the object for so long; none where the store has no addresses. Whether
-    /// the object is there is not looked at.
+    /// An address under which anybody may read the object for so long, answered as `shown` says; none where the store has
+    /// no addresses. Whether the object is there is not looked at.
     ///
     /// # Errors
     /// When no address can be signed.
-    pub async fn link(&self, key: &ObjectKey, valid_for: Duration) -> Result<Option<String>, ObjectError> {
+    pub async fn link(
+        &self,
+        key: &ObjectKey,
+        valid_for: Duration,
+        shown: &Shown,
+    ) -> Result<Option<String>, ObjectError> {
         match self {
-            Self::Folder(folder) => Ok(folder.link(key, valid_for)),
+            Self::Folder(folder) => Ok(folder.link(key, valid_for, shown)),
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.at_home(bucket.link(key, valid_for)).await.map(Some),
+            Self::Bucket(bucket) => bucket.at_home(bucket.link(key, valid_for, shown)).await.map(Some),
         }
     }
 

@@ -2,16 +2,22 @@
 
 use super::live::Watching;
 use crate::actors::ServiceError;
-use crate::actors::resolver::{Ask, Operation, Resolver};
+use crate::actors::reporter::{DocumentLinks, LinkDocuments, Reporter};
+use crate::actors::resolver::{Ask, Operation, ReadDocuments, Resolver};
 use crate::actors::supervision::Handle;
 use crate::domain::access::Caller;
+use crate::domain::ids::{PatientId, TestEventId};
 use crate::web::problem::Problem;
 use juniper::{FieldError, FieldResult, Value};
+use std::sync::{Arc, OnceLock};
 
 /// Who asks, and who answers.
 #[derive(Clone)]
 pub(super) struct Context {
     pub(super) resolver: Handle<Resolver>,
+    pub(super) reporter: Handle<Reporter>,
+    /// What links to this server begin with.
+    pub(super) base: Arc<OnceLock<String>>,
     pub(super) caller: Caller,
     /// For subscriptions; there are none over POST.
     pub(super) watching: Option<Watching>,
@@ -23,6 +29,22 @@ impl Context {
     /// Asks the resolver for an operation.
     pub(super) async fn ask<O: Operation>(&self, operation: O) -> Result<O::Answer, ServiceError> {
         self.resolver.ask(Ask { caller: self.caller.clone(), operation }).await?
+    }
+
+    /// Asks for leave, and with it the reporter for links to an event's documents.
+    pub(super) async fn documents(
+        &self,
+        patient: PatientId,
+        id: TestEventId,
+        patient_name: String,
+    ) -> Result<DocumentLinks, ServiceError> {
+        let leave = self.ask(ReadDocuments { patient, id }).await?;
+        self.reporter.ask(LinkDocuments { leave, patient_name }).await?
+    }
+
+    /// What links to this server begin with.
+    pub(super) fn base(&self) -> &str {
+        self.base.get().map(String::as_str).unwrap_or_default()
     }
 }
 

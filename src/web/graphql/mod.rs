@@ -61,7 +61,12 @@ async fn execute(
         }
     };
     limits::check(&query).map_err(|detail| Problem::invalid_body("/query", detail))?;
-    let context = Context { resolver: services.resolver.clone(), caller, watching: None };
+    let context = Context {
+        resolver: services.resolver.clone(),
+        reporter: services.reporter.clone(),
+        base: services.base.clone(),
+        caller,
+    };
     let response = GraphQLRequest::new(query, operation_name, variables).execute(&schema, &context).await;
     let mut document = serde_json::to_value(&response).unwrap_or_default();
     give_codes(&mut document);

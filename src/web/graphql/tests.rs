@@ -1,12 +1,17 @@
 use super::*;
+use crate::actors::compute::Compute;
+use crate::actors::links::Links;
 use crate::actors::metrics::Metrics;
-use crate::actors::resolver::Resolver;
-use crate::actors::supervision::{SupervisionPolicy, Supervisor};
+use crate::actors::reporter::{Reporter, ReporterDeps, UnderWay};
+use crate::actors::resolver::{Resolver, ResolverDeps};
+use crate::actors::supervision::{Handle, SupervisionPolicy, Supervisor};
 use crate::domain::access::{Caller, Role};
 use crate::domain::audit::Origin;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{AccountId, SessionId};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 struct Bench {
     context: Context,
@@ -28,11 +33,17 @@ impl Bench {
             backoff_cap: second,
             blocking_threads: 4,
         };
+        let reporter = reporter(&deps, &policy);
         let (resolver, supervisor) =
             Supervisor::start(&policy, &Metrics::new(), &Entropy::from_seed(1), move || Resolver::new(deps.clone()));
         let (account, session) = (AccountId::from(uuid::Uuid::nil()), SessionId::from(uuid::Uuid::nil()));
-        let caller = Caller { account, session, role: Role::Admin, origin: Origin::default() };
-        let context = Context { resolver, caller, watching: None };
+        let context = Context {
+            resolver,
+            reporter,
+            base: Arc::default(),
+            caller: Caller { account, session, role: Role::Admin, origin: Origin::default() },
+            watching: None,
+        };
         Self { context, supervisor, _folder: folder }
     }
 
@@ -44,6 +55,24 @@ impl Bench {
         give_codes(&mut document);
         document
     }
+}
+
+fn reporter(deps: &ResolverDeps, policy: &SupervisionPolicy) -> Handle<Reporter> {
+    let entropy = Entropy::from_seed(1);
+    let (database, objects, clock) = (deps.database.clone(), deps.objects.clone(), deps.clock.clone());
+    let links = Links::new(database.clone(), objects.clone(), clock.clone(), entropy.clone(), Duration::from_secs(1));
+    let deps = ReporterDeps {
+        database,
+        objects,
+        clock,
+        compute: Compute::new(1),
+        links,
+        requests: Arc::new(Semaphore::new(1)),
+        at_once: Arc::new(Semaphore::new(1)),
+        deadline: Duration::from_secs(5),
+        under_way: UnderWay::default(),
+    };
+    Supervisor::start(policy, &Metrics::new(), &entropy, move || Reporter::new(deps.clone())).0
 }
 
 /// A type in the schema language.
@@ -86,6 +115,7 @@ async fn operations_have_the_signatures_of_the_contract() {
         "getTestEvents(patient_id: String!, test_type: String, from_time: String, to_time: String, sort: SortDirection, count: Int): [TestEvent]",
         "getTestEventById(test_event_id: String!, patient_id: String!): TestEvent",
         "getAllAvailableTests(): [Test]",
+        "downloadTestEventDetails(test_event_id: String!, patient_name: String!, patient_id: String!, year: Int!, month: Int!, day: Int!, test_type: String!): URLGenerated",
         "getAllPatients(): [Patient]",
         "getPatientAssignedTests(patient_id: String!): [Test]",
         "getScoreStatsOverTime(patient_id: String!, from_time: String!, to_time: String!, stat: Stat!, movement: String): String",

@@ -5,8 +5,8 @@
 
 use super::*;
 use crate::storage::database::{
-    accounts, assigned_tests, audit, changes, compaction, deletions, jobs, lake, mails, measurements, models, patients,
-    provider_keys, recordings, second_factors, sessions, steps, test_events,
+    accounts, assigned_tests, audit, changes, compaction, deletions, event_records, jobs, lake, mails, measurements,
+    models, patients, provider_keys, recordings, second_factors, secrets, sessions, steps, test_events,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -23,6 +23,7 @@ const REGISTRY: &[&[Sql]] = &[
     changes::STATEMENTS,
     compaction::STATEMENTS,
     deletions::STATEMENTS,
+    event_records::STATEMENTS,
     hints::STATEMENTS,
     jobs::STATEMENTS,
     lake::STATEMENTS,
@@ -33,6 +34,7 @@ const REGISTRY: &[&[Sql]] = &[
     provider_keys::STATEMENTS,
     recordings::STATEMENTS,
     second_factors::STATEMENTS,
+    secrets::STATEMENTS,
     sessions::STATEMENTS,
     steps::postgres::STATEMENTS,
     steps::sqlite::STATEMENTS,

@@ -144,6 +144,8 @@ impl Connection {
         let live = &self.services.live;
         let context = Context {
             resolver: self.services.resolver.clone(),
+            reporter: self.services.reporter.clone(),
+            base: self.services.base.clone(),
             caller: admitted.admission.caller.clone(),
             watching: Some(live.watching(&self.services)),
         };

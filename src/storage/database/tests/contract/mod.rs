@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod changes;
 mod deletions;
+mod event_records;
 mod lake;
 mod measurements;
 mod patients;
@@ -18,6 +19,7 @@ use accounts::*;
 use audit::*;
 use changes::*;
 use deletions::*;
+use event_records::*;
 use lake::*;
 use measurements::*;
 use patients::*;
@@ -69,6 +71,8 @@ contract! {
     a_second_factor_counts_from_its_first_code_and_no_step_counts_twice,
     the_newest_key_set_of_an_issuer_is_kept,
     the_first_signing_key_stays,
+    the_first_secret_of_a_purpose_stays,
+    an_event_is_told_of_as_a_whole,
     attempts_to_sign_in_are_counted_in_their_window,
     the_audit_record_is_one_chain_and_is_found_by_patient_account_and_time,
     what_retention_takes_away_leaves_a_chain_that_begins_later,
