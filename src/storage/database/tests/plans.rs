@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 17] = [
+const REGISTRY: [&[Sql]; 19] = [
     STATEMENTS,
     accounts::STATEMENTS,
     assigned_tests::STATEMENTS,
@@ -21,6 +21,8 @@ const REGISTRY: [&[Sql]; 17] = [
     audit::postgres::STATEMENTS,
     audit::sqlite::STATEMENTS,
     deletions::STATEMENTS,
+    deletions::pending::STATEMENTS,
+    deletions::unlearning::STATEMENTS,
     hints::STATEMENTS,
     jobs::STATEMENTS,
     measurements::STATEMENTS,
