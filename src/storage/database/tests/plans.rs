@@ -23,6 +23,8 @@ const REGISTRY: &[&[Sql]] = &[
     changes::STATEMENTS,
     compaction::STATEMENTS,
     deletions::STATEMENTS,
+    deletions::pending::STATEMENTS,
+    deletions::unlearning::STATEMENTS,
     event_records::STATEMENTS,
     hints::STATEMENTS,
     jobs::STATEMENTS,
