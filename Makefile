@@ -6,7 +6,7 @@ BIND ?= 127.0.0.1:8080
 MEASURE_DIR ?= ./measure-data
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test lint format bench bench-parts bench-whole bench-backends bench-graphql build-full
+.PHONY: run test lint format bench bench-parts bench-whole bench-backends bench-graphql bench-lake bench-live build-full
 
 run: ## builds the embedded program, starts it with a demo clinic
 	@command -v $(CARGO) >/dev/null || { echo "Rust is needed: see https://rustup.rs"; exit 1; }
@@ -26,6 +26,16 @@ test: ## every test, with everything compiled in
 	@python3 -m venv --help >/dev/null 2>&1 && python3 -c 'import ensurepip' 2>/dev/null || { \
 	    [ "$$(id -u)" = 0 ] || { echo "Python with venv is needed (Debian: apt-get install python3-venv)"; exit 1; }; \
 	    echo "installing python3-venv"; apt-get update -q && apt-get install -qy python3-venv; }
+	@command -v node >/dev/null && command -v npm >/dev/null || { \
+	    [ "$$(id -u)" = 0 ] || { echo "Node is needed (Debian: apt-get install nodejs npm)"; exit 1; }; \
+	    echo "installing Node, whose graphql-ws the tests subscribe with"; \
+	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends nodejs npm; }
+	@command -v pdftoppm >/dev/null || if [ "$$(id -u)" = 0 ]; then \
+	    echo "installing poppler-utils, which renders reports"; \
+	    apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy poppler-utils; \
+	else \
+	    echo "The tests render reports: install poppler (Debian: apt-get install poppler-utils)"; exit 1; \
+	fi
 	@echo "Building the tests. The first time this takes about ten minutes on two cores."
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 	    $(CARGO) nextest run --locked --workspace --features full --no-fail-fast; \
@@ -44,7 +54,7 @@ format:
 bench: bench-parts bench-whole ## the parts, then the whole program
 
 bench-parts:
-	$(CARGO) bench --locked -p stance-models -p stance --bench parts
+	$(CARGO) bench --locked -p stance-models -p stance --bench parts --bench report
 
 bench-whole:
 	$(CARGO) build --release --locked -p stance -p stance-loadtest
@@ -62,6 +72,16 @@ bench-graphql: ## a patient's page, a bare handler and PostGraphile; POSTGRES as
 	npm install --prefix $(MEASURE_DIR)/postgraphile --no-audit --no-fund --silent node@22 postgraphile@5
 	$(TARGET)/release/stance-loadtest pages --program $(TARGET)/release/stance --postgres $(POSTGRES) \
 	    --folder $(MEASURE_DIR)/pages --postgraphile $(MEASURE_DIR)/postgraphile
+
+bench-lake: ## queries over the lake beside DuckDB's over the same files
+	$(CARGO) build --release --locked -p stance -p stance-loadtest --features aws,lake
+	@[ -x $(TARGET)/duckdb/bin/python ] || python3 -m venv $(TARGET)/duckdb
+	@$(TARGET)/duckdb/bin/pip install --quiet duckdb==2.0.1
+	$(TARGET)/release/stance-loadtest lake --program $(TARGET)/release/stance --python $(TARGET)/duckdb/bin/python --folder $(MEASURE_DIR)
+
+bench-live: ## 1,000 subscribers that are told of one score
+	$(CARGO) build --release --locked -p stance -p stance-loadtest
+	$(TARGET)/release/stance-loadtest live --program $(TARGET)/release/stance --folder $(MEASURE_DIR)
 
 build-full: ## the production program
 	$(CARGO) build --release --locked -p stance --features aws,lake

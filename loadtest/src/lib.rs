@@ -8,6 +8,8 @@ pub mod client;
 pub mod demo;
 pub mod generate;
 pub mod generator;
+pub mod lake;
+pub mod live;
 pub mod measure;
 pub mod pages;
 pub mod program;

@@ -1,7 +1,7 @@
 //! The command line of the load tester.
 
 use clap::{Parser, Subcommand};
-use stance_loadtest::{backends, demo, generate, measure, pages};
+use stance_loadtest::{backends, demo, generate, lake, live, measure, pages};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -27,6 +27,10 @@ enum Command {
     Backends(backends::Options),
     /// Compares a patient's page with a bare handler's and PostGraphile's, over PostgreSQL.
     Pages(pages::Options),
+    /// Compares queries over the lake with DuckDB's over the same files.
+    Lake(lake::Options),
+    /// Measures live updates with many subscribers.
+    Live(live::Options),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +48,8 @@ fn main() -> ExitCode {
                     Command::Measure(options) => measure::run(options).await,
                     Command::Backends(options) => backends::run(options).await,
                     Command::Pages(options) => pages::run(options).await,
+                    Command::Lake(options) => lake::run(options).await,
+                    Command::Live(options) => live::run(options).await,
                 }
             })
         });

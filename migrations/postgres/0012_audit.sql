@@ -3,7 +3,7 @@
 
 CREATE TABLE audit_records (
     position         bigint PRIMARY KEY, -- from 1, without a gap
-    at               timestamptz NOT NULL,
+    at               timestamptz NOT NULL CHECK (at >= '1970-01-01Z' AND at < '10000-01-01Z'),
     role             text NOT NULL,
     account_id       text COLLATE "C",
     acting_as        text,               -- the patient or care provider that the account is

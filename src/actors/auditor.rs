@@ -83,20 +83,25 @@ impl Audit {
         self.write(entry.into_records(self.clock.now())).await
     }
 
-    /// Notes that it came to this error; the error, or that it could not be noted.
+    /// Notes that it came to this error; the error, or that it could not be noted. Who is told to come back learned nothing:
+    /// that is not noted, for what is away or full may be what would take the note.
     pub async fn failed(&self, entry: Entry, error: ServiceError) -> ServiceError {
         let entry = match &error {
             ServiceError::NotFound(_) => entry.outcome(Outcome::Absent),
             ServiceError::Forbidden => entry.outcome(Outcome::Forbidden),
-            ServiceError::Unauthenticated | ServiceError::WrongCredentials | ServiceError::TooManyAttempts { .. } => {
-                entry.outcome(Outcome::Refused).detail(error.code())
-            }
+            ServiceError::Unauthenticated
+            | ServiceError::WrongCredentials
+            | ServiceError::EmailNotConfirmed
+            | ServiceError::SecondFactorRequired
+            | ServiceError::WrongSecondFactor
+            | ServiceError::ClaimsRefused(_)
+            | ServiceError::OwnAccountsOff
+            | ServiceError::TooManyAttempts { .. } => entry.outcome(Outcome::Refused).detail(error.code()),
             ServiceError::Conflict { .. }
             | ServiceError::Invalid { .. }
             | ServiceError::Refused(_)
-            | ServiceError::Busy { .. }
-            | ServiceError::NoSpace
             | ServiceError::Internal(_) => entry.outcome(Outcome::Failed).detail(error.code()),
+            ServiceError::Busy { .. } | ServiceError::NoSpace => return error,
         };
         match self.record(entry).await {
             Ok(()) => error,

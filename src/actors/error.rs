@@ -14,6 +14,21 @@ pub enum ServiceError {
     /// E-mail address or password do not fit.
     #[error("the e-mail address or the password is wrong")]
     WrongCredentials,
+    /// The password is right, and the account's address is still to be confirmed.
+    #[error("the e-mail address is not confirmed yet: enter the code that was mailed there")]
+    EmailNotConfirmed,
+    /// The password is right, and the account has a second factor, too.
+    #[error("a second factor is needed: the code of the authenticator app, or a recovery code")]
+    SecondFactorRequired,
+    /// The code of the second factor does not fit, or was used.
+    #[error("the code of the second factor is wrong or was used")]
+    WrongSecondFactor,
+    /// The identity provider's token holds, and says of nobody who may do anything here.
+    #[error("{0}")]
+    ClaimsRefused(String),
+    /// Accounts are the identity provider's alone.
+    #[error("there are no accounts here: sign in with the identity provider")]
+    OwnAccountsOff,
     /// The caller's role may never do this.
     #[error("this role may not do that")]
     Forbidden,
@@ -74,6 +89,11 @@ impl ServiceError {
         match self {
             Self::Unauthenticated => "unauthenticated",
             Self::WrongCredentials => "wrong_credentials",
+            Self::EmailNotConfirmed => "email_not_confirmed",
+            Self::SecondFactorRequired => "second_factor_required",
+            Self::WrongSecondFactor => "wrong_second_factor",
+            Self::ClaimsRefused(_) => "claims_refused",
+            Self::OwnAccountsOff => "own_accounts_off",
             Self::Forbidden => "forbidden",
             Self::NotFound(_) => "not_found",
             Self::Conflict { code, .. } | Self::Invalid { code, .. } => code,

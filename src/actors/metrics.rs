@@ -45,12 +45,12 @@ struct QueueLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct BucketEventLabels {
-    outcome: &'static str,
+struct LiveMessageLabels {
+    direction: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct AuditLabels {
+struct OutcomeLabels {
     outcome: &'static str,
 }
 
@@ -78,8 +78,15 @@ struct Inner {
     uploads_open: Gauge,
     model_cache: Family<CacheLabels, Gauge>,
     database_statements: Counter,
-    bucket_events: Family<BucketEventLabels, Counter>,
-    audit_records: Family<AuditLabels, Counter>,
+    live_connections: Gauge,
+    live_subscriptions: Gauge,
+    live_messages: Family<LiveMessageLabels, Counter>,
+    live_changes: Family<OutcomeLabels, Counter>,
+    live_lag: Histogram,
+    bucket_events: Family<OutcomeLabels, Counter>,
+    provider_looks: Family<OutcomeLabels, Counter>,
+    mails: Family<OutcomeLabels, Counter>,
+    audit_records: Family<OutcomeLabels, Counter>,
 }
 
 impl Default for Metrics {
@@ -107,6 +114,13 @@ impl Metrics {
             bucket_events: Family::default(),
             audit_records: Family::default(),
             database_statements: Counter::default(),
+            live_connections: Gauge::default(),
+            live_subscriptions: Gauge::default(),
+            live_messages: Family::default(),
+            live_changes: Family::default(),
+            live_lag: Histogram::new(SECONDS),
+            provider_looks: Family::default(),
+            mails: Family::default(),
         };
         let r = &mut inner.registry;
         r.register("http_request_duration_seconds", "HTTP requests by route pattern and status", inner.http.clone());
@@ -128,18 +142,68 @@ impl Metrics {
             inner.database_statements.clone(),
         );
         r.register("bucket_events", "What the bucket told of, by what became of it", inner.bucket_events.clone());
+        r.register("live_connections", "Open WebSockets of live updates", inner.live_connections.clone());
+        r.register("live_subscriptions", "Live subscriptions", inner.live_subscriptions.clone());
+        r.register("live_messages", "Messages over WebSockets, by direction", inner.live_messages.clone());
+        r.register(
+            "live_changes",
+            "What subscriptions took: fresh, asked_anew (it waited long), absent (no longer to be seen), fell_behind",
+            inner.live_changes.clone(),
+        );
+        r.register("live_lag_seconds", "From a recording's change to its message", inner.live_lag.clone());
+        r.register(
+            "provider_looks",
+            "Looks at the identity provider's keys, by what became of them",
+            inner.provider_looks.clone(),
+        );
+        r.register("mails", "Mails with a code, by what became of them", inner.mails.clone());
         r.register("audit_records", "Rows of the audit record, written or not", inner.audit_records.clone());
         Self(Arc::new(inner))
     }
 
+    /// A WebSocket was opened (`1`) or closed (`-1`).
+    pub fn live_connections(&self, change: i64) {
+        self.0.live_connections.inc_by(change);
+    }
+
+    /// A live subscription began (`1`) or ended (`-1`).
+    pub fn live_subscriptions(&self, change: i64) {
+        self.0.live_subscriptions.inc_by(change);
+    }
+
+    /// A message came (`in`) or went (`out`) over a WebSocket.
+    pub fn live_message(&self, direction: &'static str) {
+        self.0.live_messages.get_or_create(&LiveMessageLabels { direction }).inc();
+    }
+
+    /// A subscription took a change.
+    pub fn live_change(&self, outcome: &'static str) {
+        self.0.live_changes.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// So long after the recording changed its subscriber is told.
+    pub fn live_lag(&self, lag: Duration) {
+        self.0.live_lag.observe(lag.as_secs_f64());
+    }
+
+    /// Something became of a mail.
+    pub fn mail(&self, outcome: &'static str) {
+        self.0.mails.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
+    /// The identity provider was asked for its keys.
+    pub fn provider_looked_at(&self, outcome: &'static str) {
+        self.0.provider_looks.get_or_create(&OutcomeLabels { outcome }).inc();
+    }
+
     /// The bucket told of something.
     pub fn bucket_event(&self, outcome: &'static str) {
-        self.0.bucket_events.get_or_create(&BucketEventLabels { outcome }).inc();
+        self.0.bucket_events.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
     /// So many rows of the audit record were `written`, or `refused` by the database.
     pub fn audited(&self, rows: usize, outcome: &'static str) {
-        self.0.audit_records.get_or_create(&AuditLabels { outcome }).inc_by(rows as u64);
+        self.0.audit_records.get_or_create(&OutcomeLabels { outcome }).inc_by(rows as u64);
     }
 
     /// A request was answered.

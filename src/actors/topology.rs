@@ -1,23 +1,34 @@
 //! The topology: builds every actor, wires them, and stops them in the order in which work flows. The one place that
 //! knows all of them.
 
+use super::announcer::{Announcer, AnnouncerDeps};
 use super::auditor::{Audit, AuditPolicy, Auditor, AuditorDeps};
 #[cfg(feature = "aws")]
 use super::bucket_watch::{BucketWatch, BucketWatchDeps};
+#[cfg(feature = "lake")]
+use super::compactor::{Compactor, CompactorDeps};
 use super::compute::Compute;
 use super::converter::{Converter, ConverterDeps};
+use super::courier::{Courier, CourierDeps};
 use super::dispatcher::{Dispatcher, DispatcherDeps};
 use super::eraser::{Eraser, EraserDeps};
 use super::handover::Handover;
 use super::ingest::{Ingest, IngestDeps};
+#[cfg(feature = "lake")]
+use super::lake::{Lake, LakeDeps};
+use super::links::Links;
+use super::mailer::{Mailer, MailerDeps};
 use super::metrics::Metrics;
 use super::outbox::Outbox;
+use super::provider_keys::{ProviderKeys, ProviderKeysDeps};
+use super::reporter::{Reporter, ReporterDeps, UnderWay};
 use super::resolver::{Resolver, ResolverDeps};
 use super::scorer::{Scorer, ScorerDeps, ScorerPool};
-use super::session_auth::{SessionAuth, SessionAuthConfig, SessionAuthDeps};
+use super::session_auth::{Provider, SessionAuth, SessionAuthConfig, SessionAuthDeps};
 use super::supervision::{Alive, Handle, SupervisionPolicy, Supervisor};
 use super::trainer::{TrainerDeps, Trainers};
 use super::updates::Updates;
+use super::watches::Watches;
 use super::wire::{Wire, WireDeps};
 use super::work::{Ledger, WorkPolicy};
 use crate::config::{Config, seconds};
@@ -25,13 +36,15 @@ use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::scoring::Backend;
 use crate::storage::database::{Database, TrainingRule};
+#[cfg(feature = "lake")]
+use crate::storage::lake::sql::Engine;
 #[cfg(feature = "aws")]
 use crate::storage::notifications::Notifications;
 use crate::storage::objects::Objects;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 /// Hints that a slow listener may be behind by.
@@ -50,6 +63,9 @@ pub struct Ground {
     pub entropy: Entropy,
     /// Metrics.
     pub metrics: Metrics,
+    /// SQL over the lake, in a process that answers it.
+    #[cfg(feature = "lake")]
+    pub engine: Option<Engine>,
     /// Tells of objects put into the bucket.
     #[cfg(feature = "aws")]
     pub notifications: Option<Notifications>,
@@ -62,10 +78,19 @@ pub struct Topology {
     pub session_auth: Handle<SessionAuth>,
     /// Reads and writes for clients.
     pub resolver: Handle<Resolver>,
+    /// Reports and links to documents.
+    pub reporter: Handle<Reporter>,
+    /// Sends objects and records.
+    pub courier: Handle<Courier>,
     /// Uploads.
     pub ingest: Handle<Ingest>,
+    /// SQL over the lake, where it is answered here.
+    #[cfg(feature = "lake")]
+    pub lake: Option<Handle<Lake>>,
     /// Tells who waits for a recording.
     pub updates: Updates,
+    /// Who watches recordings.
+    pub watches: Watches,
     /// Notes what is read and written.
     pub audit: Audit,
     ledger: Ledger,
@@ -183,12 +208,31 @@ impl Topology {
             trainers: trainers.clone(),
             scorers: scorer_pool,
             eraser,
-            owner: process,
+            owner: process.clone(),
             tick: Duration::from_millis(config.queue.tick_ms),
             draining: draining.clone(),
         };
         let (_, dispatcher_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Dispatcher::new(dispatcher_deps.clone()));
+
+        #[cfg(feature = "lake")]
+        let (lake, lake_supervisor) = ground
+            .engine
+            .clone()
+            .map(|engine| {
+                let deps = LakeDeps { database: database.clone(), engine, audit: audit.clone() };
+                Supervisor::start(&policy, &metrics, &entropy, move || Lake::new(deps.clone()))
+            })
+            .unzip();
+
+        #[cfg(feature = "lake")]
+        let compactor_supervisor = (config.lake.compact_every_seconds > 0).then(|| {
+            let owner = process.clone();
+            let compaction = super::lake::compaction(&config.lake, ground, owner, draining.clone());
+            let deps = CompactorDeps { compaction };
+            Supervisor::start(&policy, &metrics, &entropy, move || Compactor::new(deps.clone())).1
+        });
+        let documents = documents(config, ground, &compute, &policy);
 
         let ingest_deps = IngestDeps {
             database: database.clone(),
@@ -220,25 +264,66 @@ impl Topology {
         let (resolver, resolver_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Resolver::new(resolver_deps.clone()));
 
+        let watches = Watches::new(config.live.max_waiting, metrics.clone());
+        let announcer_deps = AnnouncerDeps {
+            database: database.clone(),
+            clock: clock.clone(),
+            updates: updates.clone(),
+            watches: watches.clone(),
+            look_every: Duration::from_millis(config.live.look_ms),
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let (_, announcer_supervisor) =
+            Supervisor::start(&policy, &metrics, &entropy, move || Announcer::new(announcer_deps.clone()));
+
+        let (provider, keys_supervisor) = know_provider(config, ground, &policy).unzip();
+        let mail_waits = Arc::new(Notify::new());
+        let mailer_supervisor = send_mails(config, ground, &policy, &mail_waits);
         let auth_deps = SessionAuthDeps {
             database,
             clock,
             entropy: entropy.clone(),
+            provider,
+            mail_waits,
             audit: audit.clone(),
             config: SessionAuthConfig::from(&config.auth),
         };
         let (session_auth, auth_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || SessionAuth::new(auth_deps.clone()));
 
-        let mut supervisors = vec![ingest_supervisor, resolver_supervisor, auth_supervisor];
+        let mut supervisors = vec![announcer_supervisor, ingest_supervisor, resolver_supervisor, auth_supervisor];
+        supervisors.extend(documents.supervisors);
         supervisors.extend([dispatcher_supervisor, converter_supervisor, eraser_supervisor]);
         supervisors.extend(scorer_supervisors);
         supervisors.extend(wire_supervisor);
+        #[cfg(feature = "lake")]
+        supervisors.extend(lake_supervisor);
+        #[cfg(feature = "lake")]
+        supervisors.extend(compactor_supervisor);
+        supervisors.extend(keys_supervisor);
+        supervisors.extend(mailer_supervisor);
         #[cfg(feature = "aws")]
         supervisors.extend(watch_bucket(config, ground, &policy, &ingest, &draining));
         // Last: the others wait for it.
         supervisors.push(audit_supervisor);
-        Self { session_auth, resolver, ingest, updates, audit, ledger, draining, trainers, supervisors, metrics }
+        let Documents { reporter, courier, .. } = documents;
+        Self {
+            session_auth,
+            resolver,
+            reporter,
+            courier,
+            ingest,
+            #[cfg(feature = "lake")]
+            lake,
+            updates,
+            watches,
+            audit,
+            ledger,
+            draining,
+            trainers,
+            supervisors,
+            metrics,
+        }
     }
 
     /// Whether each actor answers; trainers, who come and go, are left out.
@@ -268,6 +353,77 @@ impl Topology {
         }
         left
     }
+}
+
+/// Starts keeping the keys of the identity provider, where there is one.
+fn know_provider(config: &Config, ground: &Ground, policy: &SupervisionPolicy) -> Option<(Provider, Supervisor)> {
+    let Ground { database, clock, entropy, metrics, .. } = ground;
+    let deps = ProviderKeysDeps::new(&config.auth, database.clone(), clock.clone(), entropy.clone(), metrics.clone())?;
+    let trusted = deps.trusted.clone();
+    let (keys, supervisor) = Supervisor::start(policy, metrics, entropy, move || ProviderKeys::new(deps.clone()));
+    Some((Provider::new(&config.auth, trusted, keys)?, supervisor))
+}
+
+/// Starts the mailer, where there are accounts that it may write to.
+fn send_mails(config: &Config, ground: &Ground, policy: &SupervisionPolicy, wake: &Arc<Notify>) -> Option<Supervisor> {
+    let Ground { database, clock, entropy, metrics, .. } = ground;
+    if !config.auth.own_accounts {
+        return None;
+    }
+    let deps = MailerDeps {
+        database: database.clone(),
+        clock: clock.clone(),
+        entropy: entropy.clone(),
+        metrics: metrics.clone(),
+        hashes: SessionAuthConfig::from(&config.auth).passwords(),
+        config: config.mail.clone(),
+        code_minutes: config.auth.code_minutes,
+        code_attempts: config.auth.max_code_attempts,
+        wake: wake.clone(),
+    };
+    Some(Supervisor::start(policy, metrics, entropy, move || Mailer::new(deps.clone())).1)
+}
+
+/// Those who make and send documents.
+struct Documents {
+    reporter: Handle<Reporter>,
+    courier: Handle<Courier>,
+    supervisors: [Supervisor; 2],
+}
+
+fn documents(config: &Config, ground: &Ground, compute: &Compute, policy: &SupervisionPolicy) -> Documents {
+    let Ground { database, objects, clock, entropy, metrics, .. } = ground;
+    let settings = &config.reports;
+    let links =
+        Links::new(database.clone(), objects.clone(), clock.clone(), entropy.clone(), seconds(settings.link_seconds));
+    let reporter_deps = ReporterDeps {
+        database: database.clone(),
+        objects: objects.clone(),
+        clock: clock.clone(),
+        compute: compute.clone(),
+        links: links.clone(),
+        requests: Arc::new(Semaphore::new(settings.requests_at_once)),
+        at_once: Arc::new(Semaphore::new(settings.at_once)),
+        deadline: seconds(settings.deadline_seconds),
+        under_way: UnderWay::default(),
+    };
+    let (reporter, reporter_supervisor) =
+        Supervisor::start(policy, metrics, entropy, move || Reporter::new(reporter_deps.clone()));
+    let courier_deps = CourierDeps {
+        database: database.clone(),
+        objects: objects.clone(),
+        clock: clock.clone(),
+        compute: compute.clone(),
+        links,
+        objects_at_once: Arc::new(Semaphore::new(settings.downloads_at_once)),
+        records_at_once: Arc::new(Semaphore::new(settings.exports_at_once)),
+        patience: seconds(settings.idle_seconds),
+        longest: seconds(settings.longest_seconds),
+        most_events: settings.export_events,
+    };
+    let (courier, courier_supervisor) =
+        Supervisor::start(policy, metrics, entropy, move || Courier::new(courier_deps.clone()));
+    Documents { reporter, courier, supervisors: [reporter_supervisor, courier_supervisor] }
 }
 
 fn start_auditor(config: &Config, ground: &Ground, policy: &SupervisionPolicy) -> (Audit, Supervisor) {

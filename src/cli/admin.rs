@@ -7,7 +7,8 @@ use crate::domain::access::Role;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{CareProviderId, PatientId};
-use anyhow::{Context, bail};
+use crate::storage::database::{Account, Database};
+use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use std::io::Write;
 use std::path::Path;
@@ -24,7 +25,13 @@ enum Action {
     #[command(
         after_help = "Example:\n  printf %s \"$PASSWORD\" | stance admin create-account --email c@example.org --role care-provider --care-provider-id clinic-1"
     )]
-    CreateAccount(NewAccount),
+    CreateAccount(Subject),
+    /// Makes another of an account; its sessions end.
+    #[command(after_help = "Example:\n  stance admin set-role --email c@example.org --role admin")]
+    SetRole(Subject),
+    /// Removes the second factor of an account whose owner lost it.
+    #[command(after_help = "Example:\n  stance admin remove-totp --email c@example.org")]
+    RemoveTotp(RemoveTotp),
     /// Has jobs that were given up tried again, after what they failed of is mended; says how many.
     #[command(after_help = "Example:\n  stance admin requeue --limit 100")]
     Requeue(Requeue),
@@ -50,7 +57,15 @@ struct Requeue {
 }
 
 #[derive(Debug, Args)]
-struct NewAccount {
+struct RemoveTotp {
+    /// The account's e-mail address.
+    #[arg(long)]
+    email: String,
+}
+
+/// An account, and what it is to be.
+#[derive(Debug, Args)]
+struct Subject {
     /// E-mail address to sign in with.
     #[arg(long)]
     email: String,
@@ -75,7 +90,9 @@ enum RoleName {
 pub(super) fn run(file: Option<&Path>, options: Options) -> anyhow::Result<()> {
     let config = Config::load(file, &[])?;
     match options.action {
-        Action::CreateAccount(new) => create(&config, new),
+        Action::CreateAccount(subject) => create(&config, &subject),
+        Action::SetRole(subject) => set_role(&config, &subject),
+        Action::RemoveTotp(options) => remove_totp(&config, &options.email),
         Action::Requeue(options) => requeue(&config, &options),
         Action::Audit(options) => audit::print(&config, &options),
         Action::VerifyAudit(options) => audit::verify(&config, options),
@@ -106,9 +123,10 @@ fn requeue(config: &Config, options: &Requeue) -> anyhow::Result<()> {
     })
 }
 
-fn create(config: &Config, new: NewAccount) -> anyhow::Result<()> {
+fn create(config: &Config, new: &Subject) -> anyhow::Result<()> {
+    ensure!(config.auth.own_accounts, "auth.own_accounts is false: accounts are the identity provider's");
     let entropy = Entropy::from_system();
-    let role = role(&new, &entropy)?;
+    let role = role(new, &entropy)?;
     let password = super::password::read()?;
     let name = role.name();
     actix_web::rt::System::new().block_on(async {
@@ -123,7 +141,45 @@ fn create(config: &Config, new: NewAccount) -> anyhow::Result<()> {
     })
 }
 
-fn role(new: &NewAccount, entropy: &Entropy) -> anyhow::Result<Role> {
+fn set_role(config: &Config, subject: &Subject) -> anyhow::Result<()> {
+    let role = role(subject, &Entropy::from_system())?;
+    let name = role.name();
+    with_account(config, &subject.email, async |database, account| {
+        let entry = audit::operator("admin set-role").holder(&role);
+        audit::note(database, entry.detail(format!("account {}, role {name}", account.id))).await?;
+        ensure!(database.set_role(&account, &role, SystemClock.now()).await?, "there is no such account any more");
+        Ok(format!("the account is a {name} account now; its sessions have ended"))
+    })
+}
+
+fn remove_totp(config: &Config, email: &str) -> anyhow::Result<()> {
+    with_account(config, email, async |database, account| {
+        audit::note(database, audit::operator("admin remove-totp").detail(format!("account {}", account.id))).await?;
+        ensure!(database.delete_second_factor(account.id).await?, "the account has no second factor");
+        Ok("the account's second factor was removed".to_owned())
+    })
+}
+
+/// Does something with the account of that address, and says what.
+fn with_account(
+    config: &Config,
+    email: &str,
+    work: impl AsyncFnOnce(&Database, Account) -> anyhow::Result<String>,
+) -> anyhow::Result<()> {
+    actix_web::rt::System::new().block_on(async {
+        let database = super::open::database(config).await?;
+        let done = async {
+            let account = database.account_by_email(email.trim()).await?;
+            work(&database, account.context("there is no account with this e-mail address")?).await
+        };
+        let done = done.await;
+        database.close().await;
+        writeln!(std::io::stdout(), "{}", done?)?;
+        Ok(())
+    })
+}
+
+fn role(new: &Subject, entropy: &Entropy) -> anyhow::Result<Role> {
     Ok(match (new.role, &new.patient_id, &new.care_provider_id) {
         (RoleName::Admin, None, None) => Role::Admin,
         (RoleName::Patient, Some(id), None) => Role::Patient(PatientId::new(id.clone()).context("--patient-id")?),

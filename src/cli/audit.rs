@@ -108,27 +108,36 @@ pub(super) fn verify(config: &Config, options: Verify) -> anyhow::Result<()> {
         let database = super::open::database(config).await?;
         let verdict = check(&database, options.expect).await;
         database.close().await;
-        let (faults, rows, head) = verdict?;
+        let Verdict { faults, more, rows, head } = verdict?;
         let mut out = std::io::stdout();
-        for fault in faults.iter().take(SHOWN) {
+        for fault in &faults {
             writeln!(out, "{fault}")?;
         }
-        if faults.len() > SHOWN {
-            writeln!(out, "and {} more", faults.len() - SHOWN)?;
+        if more > 0 {
+            writeln!(out, "and {more} more")?;
         }
         if !faults.is_empty() {
-            bail!("the audit record was tampered with: {} faults in {rows} records", faults.len());
+            bail!("the audit record was tampered with: {} faults in {rows} records", faults.len() + more);
         }
         writeln!(out, "the audit record is whole: {rows} records, the last is {head}")?;
         Ok(())
     })
 }
 
-/// What is wrong, of how many rows, and where they end.
-async fn check(database: &Database, noted: Vec<Mark>) -> anyhow::Result<(Vec<Fault>, u64, Mark)> {
+/// What was found along the chain.
+struct Verdict {
+    /// The first faults, at most [`SHOWN`].
+    faults: Vec<Fault>,
+    /// How many there are besides.
+    more: usize,
+    rows: u64,
+    head: Mark,
+}
+
+async fn check(database: &Database, noted: Vec<Mark>) -> anyhow::Result<Verdict> {
     let bounds = database.audit_bounds().await?;
     let mut verifier = Verifier::new(bounds.pruned, noted);
-    let (mut faults, mut rows, mut after) = (Vec::new(), 0_u64, bounds.pruned.position);
+    let (mut faults, mut more, mut rows, mut after) = (Vec::new(), 0, 0_u64, bounds.pruned.position);
     let bar = ProgressBar::new(u64::try_from(bounds.last.saturating_sub(after)).unwrap_or_default())
         .with_style(ProgressStyle::with_template("{bar:40} {pos}/{len} records, {per_sec}, {eta} left")?);
     loop {
@@ -136,12 +145,14 @@ async fn check(database: &Database, noted: Vec<Mark>) -> anyhow::Result<(Vec<Fau
         let Some(last) = page.last() else { break };
         after = last.mark.position;
         page.iter().for_each(|kept| verifier.next(kept, &mut faults));
+        more += faults.len().saturating_sub(SHOWN);
+        faults.truncate(SHOWN);
         rows += page.len() as u64;
         bar.inc(page.len() as u64);
     }
     bar.finish_and_clear();
     verifier.end(bounds.head, &mut faults);
-    Ok((faults, rows, bounds.head))
+    Ok(Verdict { faults, more, rows, head: bounds.head })
 }
 
 pub(super) fn prune(config: &Config, options: &Prune) -> anyhow::Result<()> {

@@ -2,11 +2,13 @@
 
 mod admin;
 mod audit;
+mod compact;
 mod config;
 mod import;
 mod migrate;
 mod open;
 mod password;
+mod query;
 mod serve;
 
 use clap::{Parser, Subcommand};
@@ -36,6 +38,11 @@ enum Command {
     Migrate,
     /// Sends recordings from files or folders to a server, or takes in those of the bucket.
     Import(import::Options),
+    /// Asks the lake in SQL.
+    Query(query::Options),
+    /// Compacts the lake now.
+    #[command(after_help = "Example:\n  stance compact")]
+    Compact,
     /// Looks after accounts and jobs that were given up.
     Admin(admin::Options),
     /// Checks or prints the configuration.
@@ -51,6 +58,8 @@ pub fn run() -> ExitCode {
         Command::Serve(options) => serve::run(file, &options),
         Command::Migrate => migrate::run(file),
         Command::Import(options) => import::run(file, options),
+        Command::Query(options) => query::run(file, options),
+        Command::Compact => compact::run(file),
         Command::Admin(options) => admin::run(file, options),
         Command::Config(options) => config::run(file, &options),
     };

@@ -3,7 +3,7 @@
 use crate::actors::metrics::Metrics;
 use crate::actors::topology::Ground;
 use crate::config::{Config, seconds};
-use crate::domain::clock::SystemClock;
+use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::entropy::Entropy;
 use crate::storage::database::{Database, PostgresOptions};
 use crate::storage::objects::{Folder, Objects};
@@ -34,6 +34,7 @@ pub(super) async fn ground(config: &Config) -> anyhow::Result<(Ground, Option<Da
     if embedded {
         // Nobody else has the folder: what is leased was leased by a process that is gone.
         let resumed = database.release_all_leases().await?;
+        database.release_compaction(SystemClock.now()).await?;
         if resumed > 0 {
             tracing::info!(resumed, "work that a stopped process had begun is resumed");
         }
@@ -45,6 +46,8 @@ pub(super) async fn ground(config: &Config) -> anyhow::Result<(Ground, Option<Da
         clock: Arc::new(SystemClock),
         entropy,
         metrics: Metrics::new(),
+        #[cfg(feature = "lake")]
+        engine: None,
         #[cfg(feature = "aws")]
         notifications: None,
     };
@@ -81,7 +84,7 @@ pub(super) async fn database(config: &Config) -> anyhow::Result<Database> {
 }
 
 /// Opens the folder of objects, or the bucket.
-async fn objects(config: &Config, entropy: &Entropy) -> anyhow::Result<Objects> {
+pub(super) async fn objects(config: &Config, entropy: &Entropy) -> anyhow::Result<Objects> {
     #[cfg(feature = "aws")]
     if let Some((bucket, prefix)) = config.objects.bucket() {
         return bucket_of(config, bucket, prefix, entropy).await;

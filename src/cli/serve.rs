@@ -2,7 +2,7 @@
 
 use super::open;
 use crate::actors::topology::Topology;
-use crate::config::{Config, LogConfig, LogFormat, seconds};
+use crate::config::{Config, LogConfig, LogFormat, MailDelivery, seconds};
 use crate::web::{Services, server};
 use anyhow::Context;
 use clap::Args;
@@ -42,6 +42,15 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let (ground, _lock) = open::ground(config).await?;
     #[cfg(feature = "aws")]
     let ground = crate::actors::topology::Ground { notifications: open::notifications(config).await?, ..ground };
+    #[cfg(feature = "lake")]
+    let ground = {
+        let engine =
+            crate::actors::lake::engine(&config.lake, &ground.database, &ground.objects, &ground.entropy).await?;
+        crate::actors::topology::Ground { engine: Some(engine), ..ground }
+    };
+    if config.auth.confirm_email && config.mail.delivery == MailDelivery::Print {
+        tracing::warn!("mails are printed here and reach nobody: set mail.delivery");
+    }
     let topology = Topology::start(config, &ground);
     let services = Services::new(config, &ground, &topology)?;
     let (address, server) = server::serve(&config.http, &services)
@@ -53,6 +62,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
 
     wait_for_signal().await?;
     tracing::info!("stopping: requests and work under way are finished first");
+    services.live.close();
     handle.stop(true).await;
     serving.await??;
     let left = topology.stop(seconds(config.http.drain_seconds)).await;

@@ -3,6 +3,11 @@
 use super::ConfigError;
 use super::sections::{Config, LakeEngine, ScoringBackend};
 
+/// Bytes of memory without which no query runs.
+const SMALLEST_QUERY: usize = 16 << 20;
+/// Seconds that a link into a bucket can be good for at most.
+const LONGEST_LINK: u64 = 604_800;
+
 impl Config {
     /// Checks every value, and that what is asked for is compiled in.
     pub(super) fn check(&self) -> Result<(), ConfigError> {
@@ -30,6 +35,13 @@ impl Config {
             ("training.every", self.training.every.max(0).unsigned_abs()),
             ("training.at_once", self.training.at_once as u64),
             ("training.max_trainers", self.training.max_trainers as u64),
+            ("lake.at_once", self.lake.at_once as u64),
+            ("lake.deadline_seconds", self.lake.deadline_seconds),
+            ("lake.max_rows", self.lake.max_rows),
+            ("lake.max_result_bytes", self.lake.max_result_bytes),
+            ("lake.compact_recordings", self.lake.compact_recordings.into()),
+            ("lake.compact_samples", self.lake.compact_samples),
+            ("lake.max_files", self.lake.max_files.into()),
             ("graphql.at_once", self.graphql.at_once as u64),
             ("graphql.deadline_seconds", self.graphql.deadline_seconds),
             ("graphql.max_body_bytes", self.graphql.max_body_bytes as u64),
@@ -41,6 +53,25 @@ impl Config {
             ("graphql.max_root_fields", self.graphql.max_root_fields),
             ("graphql.max_cost", self.graphql.max_cost),
             ("graphql.max_page", self.graphql.max_page.into()),
+            ("live.max_connections", self.live.max_connections as u64),
+            ("live.max_connections_per_account", self.live.max_connections_per_account as u64),
+            ("live.max_subscriptions", self.live.max_subscriptions as u64),
+            ("live.max_message_bytes", self.live.max_message_bytes as u64),
+            ("live.max_waiting", self.live.max_waiting as u64),
+            ("live.init_seconds", self.live.init_seconds),
+            ("live.ping_seconds", self.live.ping_seconds),
+            ("live.stalled_seconds", self.live.stalled_seconds),
+            ("live.recheck_seconds", self.live.recheck_seconds),
+            ("live.look_ms", self.live.look_ms),
+            ("reports.link_seconds", self.reports.link_seconds),
+            ("reports.at_once", self.reports.at_once as u64),
+            ("reports.requests_at_once", self.reports.requests_at_once as u64),
+            ("reports.deadline_seconds", self.reports.deadline_seconds),
+            ("reports.downloads_at_once", self.reports.downloads_at_once as u64),
+            ("reports.exports_at_once", self.reports.exports_at_once as u64),
+            ("reports.idle_seconds", self.reports.idle_seconds),
+            ("reports.longest_seconds", self.reports.longest_seconds),
+            ("reports.export_events", self.reports.export_events.into()),
             ("auth.hashes_at_once", self.auth.hashes_at_once as u64),
             ("scoring.workers", self.scoring.workers as u64),
             ("audit.waiting", self.audit.waiting as u64),
@@ -66,14 +97,17 @@ impl Config {
         if self.http.bind.parse::<std::net::SocketAddr>().is_err() {
             return not_allowed("http.bind", "must be an address and a port such as 127.0.0.1:8080");
         }
+        if self.http.public_url.as_deref().is_some_and(|url| !is_base(url)) {
+            return not_allowed("http.public_url", "must be an address such as https://stance.example.org");
+        }
+        if self.reports.link_seconds > LONGEST_LINK {
+            return not_allowed("reports.link_seconds", "must be at most 604800, a week");
+        }
         if self.training.max_trainers < self.training.at_once {
             return not_allowed("training.max_trainers", "must be at least training.at_once");
         }
-        let auth = &self.auth;
-        let names_a_provider = auth.issuer.is_some() || auth.jwks_url.is_some() || auth.audience.is_some();
-        if names_a_provider || !auth.claims.is_empty() {
-            return not_supported("auth.issuer", "An external OpenID Connect provider");
-        }
+        self.auth.check()?;
+        self.mail.check()?;
         // What reads a document calls itself for each level.
         if self.graphql.max_depth > 64 {
             return not_allowed("graphql.max_depth", "must be at most 64");
@@ -120,11 +154,44 @@ impl Config {
         if self.scoring.backend == ScoringBackend::Sagemaker {
             return not_supported("scoring.backend", "Amazon SageMaker");
         }
+        for (key, name) in
+            [("lake.athena.database", &self.lake.athena.database), ("lake.athena.table", &self.lake.athena.table)]
+        {
+            if name.is_empty() {
+                return not_allowed(key, "must be a name");
+            }
+        }
+        if self.lake.compact_grace_seconds < 2 * self.lake.deadline_seconds {
+            return not_allowed(
+                "lake.compact_grace_seconds",
+                "must be at least twice lake.deadline_seconds, or queries lose files under way",
+            );
+        }
+        if self.lake.memory_bytes < SMALLEST_QUERY {
+            return not_allowed("lake.memory_bytes", "must be at least 16 MiB");
+        }
         if self.lake.engine == LakeEngine::Athena {
-            return not_supported("lake.engine", "Amazon Athena");
+            if cfg!(not(all(feature = "aws", feature = "lake"))) {
+                return not_compiled("lake.engine", "Amazon Athena");
+            }
+            if self.lake.athena.output.as_ref().is_some_and(|output| !output.starts_with("s3://")) {
+                return not_allowed("lake.athena.output", "must begin with s3://");
+            }
         }
         Ok(())
     }
+}
+
+/// Whether other addresses can be made by adding a path.
+fn is_base(url: &str) -> bool {
+    reqwest::Url::parse(url).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.has_host()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.query().is_none()
+            && url.fragment().is_none()
+    })
 }
 
 /// Whether a URL is PostgreSQL's; it must name a database then. What is wrong is said without the URL's password.
@@ -144,7 +211,7 @@ pub(super) fn not_compiled(key: &'static str, what: &str) -> Result<(), ConfigEr
     not_allowed(
         key,
         &format!(
-            "{what} is not compiled into this program; build it with `cargo build --release --features aws`, or use the container image"
+            "{what} is not compiled into this program; build it with `cargo build --release --features aws,lake`, or use the container image"
         ),
     )
 }

@@ -1,15 +1,20 @@
 //! Configuration: defaults, then a file, then environment variables, then flags. Checked as a whole; an unknown key, a
 //! bad value or an unreadable file stops the start with the key's name.
 
+mod auth;
 mod check;
+mod mail;
 mod objects;
 mod sections;
 
+pub(crate) use auth::OWN_ISSUER;
+pub use auth::{AuthConfig, ClaimsConfig, RolesConfig, TokenUse};
+pub use mail::{MailConfig, MailDelivery, MailSecurity};
 pub(crate) use sections::seconds;
 pub use sections::{
-    AuditConfig, AuthConfig, ComputeConfig, Config, DatabaseConfig, GraphqlConfig, HttpConfig, IngestConfig,
-    LakeConfig, LakeEngine, LogConfig, LogFormat, ObjectsConfig, ObjectsEncryption, QueueConfig, ScoringBackend,
-    ScoringConfig, SupervisionConfig, TrainingConfig, UploadsConfig,
+    AthenaConfig, AuditConfig, AuthConfig, ComputeConfig, Config, DatabaseConfig, GraphqlConfig, HttpConfig,
+    IngestConfig, LakeConfig, LakeEngine, LiveConfig, LogConfig, LogFormat, ObjectsConfig, ObjectsEncryption,
+    QueueConfig, ReportsConfig, ScoringBackend, ScoringConfig, SupervisionConfig, TrainingConfig, UploadsConfig,
 };
 
 use figment::Figment;
@@ -72,6 +77,7 @@ impl Config {
     pub fn printed(&self) -> Result<String, toml::ser::Error> {
         let mut shown = self.clone();
         shown.database.url = without_password(&shown.database.url);
+        shown.mail.password = shown.mail.password.map(|_| "***".to_owned());
         toml::to_string(&shown)
     }
 }

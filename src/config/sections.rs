@@ -1,8 +1,9 @@
 //! The sections of the configuration, their defaults and their rules.
 
+use super::auth::AuthConfig;
+use super::mail::MailConfig;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct Config {
     pub lake: LakeConfig,
     /// Sign-in.
     pub auth: AuthConfig,
+    /// Mails to the owners of accounts.
+    pub mail: MailConfig,
     /// The audit record.
     pub audit: AuditConfig,
     /// The durable queue.
@@ -40,6 +43,10 @@ pub struct Config {
     pub supervision: SupervisionConfig,
     /// GraphQL.
     pub graphql: GraphqlConfig,
+    /// Live updates over WebSockets.
+    pub live: LiveConfig,
+    /// Reports, links and exports.
+    pub reports: ReportsConfig,
     /// Log lines.
     pub log: LogConfig,
 }
@@ -60,6 +67,7 @@ macro_rules! section {
         }
     };
 }
+pub(super) use section;
 
 impl Default for Config {
     fn default() -> Self {
@@ -74,11 +82,14 @@ impl Default for Config {
             scoring: ScoringConfig::default(),
             lake: LakeConfig::default(),
             auth: AuthConfig::default(),
+            mail: MailConfig::default(),
             audit: AuditConfig::default(),
             queue: QueueConfig::default(),
             compute: ComputeConfig::default(),
             supervision: SupervisionConfig::default(),
             graphql: GraphqlConfig::default(),
+            live: LiveConfig::default(),
+            reports: ReportsConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -104,8 +115,13 @@ section!(
         trusted_proxies: Vec<IpNet> = Vec::new(),
         /// Seconds that requests under way get when the program stops.
         drain_seconds: u64 = 20,
+        /// Where clients reach the server, such as `https://stance.example.org`: what links to it begin with. Without it they
+        /// name the address that is bound; what a request says of its host is never believed.
+        public_url: Option<String> = None,
         /// Whether there is a GraphQL query page at `/graphiql`.
         query_page: bool = true,
+        /// Whether the HTTP surface is described at `/openapi.json`.
+        openapi: bool = true,
     }
 );
 
@@ -246,38 +262,52 @@ pub enum LakeEngine {
 }
 
 section!(
-    /// SQL over the lake.
-    LakeConfig {
-        /// `datafusion` or `athena`.
-        engine: LakeEngine = LakeEngine::Datafusion,
+    /// Amazon Athena, where it answers queries.
+    AthenaConfig {
+        /// The database of its data catalogue.
+        database: String = "stance".into(),
+        /// The table over the recordings' own Parquet files.
+        table: String = "samples".into(),
+        /// Workgroup; Athena's own where absent.
+        workgroup: Option<String> = None,
+        /// Where it keeps results, `s3://BUCKET/PREFIX`; what the workgroup says where absent.
+        output: Option<String> = None,
+        /// Address of a server other than Amazon's.
+        endpoint: Option<String> = None,
+        /// Region; none takes `AWS_REGION`, the profile's or the machine's.
+        region: Option<String> = None,
     }
 );
 
 section!(
-    /// Sign-in.
-    AuthConfig {
-        /// Seconds that an access token holds.
-        access_token_seconds: u64 = 900,
-        /// Days that a session holds without being used.
-        session_days: u64 = 30,
-        /// Failed sign-ins in the window for one account from one address.
-        max_failures: u32 = 5,
-        /// Failed sign-ins in the window from one address.
-        max_failures_per_address: u32 = 50,
-        /// The window, seconds.
-        window_seconds: u64 = 900,
-        /// Passwords hashed at once.
-        hashes_at_once: usize = 2,
-        /// Accounts made from one address in the window.
-        max_sign_ups_per_address: u32 = 20,
-        /// Issuer of tokens, where accounts are an external provider's.
-        issuer: Option<String> = None,
-        /// Where that provider publishes its keys.
-        jwks_url: Option<String> = None,
-        /// Whom its tokens are meant for.
-        audience: Option<String> = None,
-        /// Which of its claims says what.
-        claims: BTreeMap<String, String> = BTreeMap::new(),
+    /// SQL over the lake.
+    LakeConfig {
+        /// `datafusion` or `athena`.
+        engine: LakeEngine = LakeEngine::Datafusion,
+        /// Amazon Athena.
+        athena: AthenaConfig = AthenaConfig::default(),
+        /// Bytes of memory that one query may have.
+        memory_bytes: usize = 256 << 20,
+        /// Queries at once; further ones are told to come back.
+        at_once: usize = 2,
+        /// Threads that queries run on; 0 is as many as there are processors.
+        threads: usize = 0,
+        /// Seconds that a query may take until its last row is taken.
+        deadline_seconds: u64 = 60,
+        /// Rows of a result.
+        max_rows: u64 = 1_000_000,
+        /// Bytes of a result.
+        max_result_bytes: u64 = 256 << 20,
+        /// Files that a table of a query may read.
+        max_files: u32 = 200_000,
+        /// Seconds between compactions; 0 is never.
+        compact_every_seconds: u64 = 3_600,
+        /// New recordings of a patient, movement and month that are compacted at once; fewer wait for a day.
+        compact_recordings: u32 = 8,
+        /// Samples of the largest compacted file.
+        compact_samples: u64 = 4_000_000,
+        /// Seconds that a replaced file stays for the queries that read it.
+        compact_grace_seconds: u64 = 900,
     }
 );
 
@@ -388,6 +418,56 @@ section!(
         persisted_documents: Option<PathBuf> = None,
         /// Whether only those documents are run.
         only_persisted: bool = false,
+    }
+);
+
+section!(
+    /// Live updates over WebSockets.
+    LiveConfig {
+        /// Connections at once; further ones are told to come back.
+        max_connections: usize = 5_000,
+        /// Connections of one account at once.
+        max_connections_per_account: usize = 64,
+        /// Subscriptions of one connection at once.
+        max_subscriptions: usize = 32,
+        /// Bytes of the largest message of a client.
+        max_message_bytes: usize = 128 << 10,
+        /// Recordings whose change waits for one subscription; beyond that it ends with the code `fell_behind`.
+        max_waiting: usize = 256,
+        /// Seconds that a client may take to say who it is.
+        init_seconds: u64 = 10,
+        /// Seconds between pings; who is silent for two of them is gone.
+        ping_seconds: u64 = 20,
+        /// Seconds that a message may take to be taken off by its client.
+        stalled_seconds: u64 = 30,
+        /// Seconds between looks whether a connection's session still holds.
+        recheck_seconds: u64 = 30,
+        /// Milliseconds between looks for changes whose hints were lost.
+        look_ms: u64 = 5_000,
+    }
+);
+
+section!(
+    /// Reports, links and exports.
+    ReportsConfig {
+        /// Seconds that a link to a report or a CSV is good for; at most a week.
+        link_seconds: u64 = 300,
+        /// Reports made at once.
+        at_once: usize = 2,
+        /// Requests for documents in hand at once; further ones are told to come back.
+        requests_at_once: usize = 64,
+        /// Seconds that such a request may take.
+        deadline_seconds: u64 = 10,
+        /// Linked objects sent at once; further ones are told to come back.
+        downloads_at_once: usize = 64,
+        /// Exports of a patient's record sent at once; further ones are told to come back.
+        exports_at_once: usize = 4,
+        /// Seconds for which a client may take nothing of what it is sent.
+        idle_seconds: u64 = 30,
+        /// Seconds that an export or a linked object may take to be sent.
+        longest_seconds: u64 = 3_600,
+        /// Test events in one export at most.
+        export_events: u32 = 20_000,
     }
 );
 

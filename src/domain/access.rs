@@ -63,6 +63,8 @@ pub enum Access {
     CreateCareProvider,
     /// Read or change what belongs to this care provider, their patients' list among it.
     CareProvider(CareProviderId),
+    /// See and change accounts and their roles.
+    Accounts,
     /// Change which tests there are.
     ChangeTestTypes,
     /// Read which tests there are.
@@ -71,6 +73,17 @@ pub enum Access {
     ReadAudit,
     /// Read what the audit record says of this patient.
     ReadAuditOf(PatientId),
+    /// Ask the lake in SQL. What is seen is what [`lake_scope`] says.
+    QueryLake,
+}
+
+/// Whose recordings a query over the lake sees. The tables of the query hold nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LakeScope {
+    /// Everybody's.
+    Everyone,
+    /// Those of the patients who are linked to the care provider.
+    PatientsOf(CareProviderId),
 }
 
 impl Access {
@@ -85,8 +98,10 @@ impl Access {
             | Self::CreatePatient
             | Self::CreateCareProvider
             | Self::CareProvider(_)
+            | Self::Accounts
             | Self::ChangeTestTypes
             | Self::ReadTestTypes
+            | Self::QueryLake
             | Self::ReadAudit => None,
         }
     }
@@ -103,8 +118,10 @@ impl Access {
             | Self::ReadDirectory
             | Self::CreatePatient
             | Self::CreateCareProvider
+            | Self::Accounts
             | Self::ChangeTestTypes
             | Self::ReadTestTypes
+            | Self::QueryLake
             | Self::ReadAudit
             | Self::ReadAuditOf(_) => None,
         }
@@ -137,12 +154,13 @@ pub fn decide(role: &Role, access: &Access) -> Decision {
             Decision::AllowedIfLinked
         }
         (Role::CareProvider(own), Access::CareProvider(asked)) => allowed_or_absent(own == asked),
-        (Role::CareProvider(_), Access::CreatePatient | Access::ReadDirectory) => Decision::Allowed,
+        (Role::CareProvider(_), Access::CreatePatient | Access::ReadDirectory | Access::QueryLake) => Decision::Allowed,
         (
             Role::CareProvider(_),
             Access::CreateCareProvider
-            | Access::ChangeTestTypes
+            | Access::Accounts
             | Access::AllPatients
+            | Access::ChangeTestTypes
             | Access::ReadAudit
             | Access::ReadAuditOf(_),
         )
@@ -154,9 +172,21 @@ pub fn decide(role: &Role, access: &Access) -> Decision {
             | Access::CreatePatient
             | Access::CreateCareProvider
             | Access::CareProvider(_)
+            | Access::Accounts
             | Access::ChangeTestTypes
+            | Access::QueryLake
             | Access::ReadAudit,
         ) => Decision::Forbidden,
+    }
+}
+
+/// Whose recordings the role sees when it asks the lake in SQL; none where it may not ask.
+#[must_use]
+pub fn lake_scope(role: &Role) -> Option<LakeScope> {
+    match role {
+        Role::Admin => Some(LakeScope::Everyone),
+        Role::CareProvider(own) => Some(LakeScope::PatientsOf(own.clone())),
+        Role::Patient(_) => None,
     }
 }
 
@@ -193,8 +223,10 @@ mod tests {
             (Access::CreateCareProvider, [Forbidden, Forbidden, Allowed]),
             (Access::CareProvider(care_provider("own")), [Forbidden, Allowed, Allowed]),
             (Access::CareProvider(care_provider("other")), [Forbidden, Absent, Allowed]),
+            (Access::Accounts, [Forbidden, Forbidden, Allowed]),
             (Access::ChangeTestTypes, [Forbidden, Forbidden, Allowed]),
             (Access::ReadTestTypes, [Allowed, Allowed, Allowed]),
+            (Access::QueryLake, [Forbidden, Allowed, Allowed]),
             (Access::ReadAudit, [Forbidden, Forbidden, Allowed]),
             (Access::ReadAuditOf(patient("own")), [Allowed, Forbidden, Allowed]),
             (Access::ReadAuditOf(patient("other")), [Absent, Forbidden, Allowed]),
@@ -203,6 +235,19 @@ mod tests {
             for (role, decision) in roles.iter().zip(decisions) {
                 assert_eq!(decide(role, &access), decision, "{role:?} {access:?}");
             }
+        }
+    }
+
+    #[test]
+    fn who_may_ask_the_lake_sees_something_and_nobody_else_does() {
+        let own = care_provider("own");
+        for (role, scope) in [
+            (Role::Admin, Some(LakeScope::Everyone)),
+            (Role::CareProvider(own.clone()), Some(LakeScope::PatientsOf(own))),
+            (Role::Patient(patient("own")), None),
+        ] {
+            assert_eq!(scope.is_some(), decide(&role, &Access::QueryLake) == Decision::Allowed);
+            assert_eq!(lake_scope(&role), scope);
         }
     }
 }

@@ -5,7 +5,7 @@ use super::recording::Day;
 use std::fmt;
 
 /// The key of an object: relative, `/`-separated, each part a `name=value` or a fixed word.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey(String);
 
 impl ObjectKey {
@@ -34,7 +34,16 @@ impl ObjectKey {
         Self::tabular("csv_data", "csv", patient, movement, day, id)
     }
 
-    /// The report of a test event.
+    /// Recordings of a month, compacted into one Parquet file. The name tells one that was made of these from one that was made
+    /// of others.
+    #[must_use]
+    pub fn compacted(patient: &PatientId, movement: &Movement, (year, month): (i32, u32), name: &str) -> Self {
+        Self(format!(
+            "parquet_data/compacted_tests/user_id={patient}/movement={movement}/year={year}/month={month}/samples_{name}.parquet"
+        ))
+    }
+
+    /// The PDF report of a test event.
     #[must_use]
     pub fn pdf(patient: &PatientId, id: TestEventId) -> Self {
         Self(format!("pdf_reports/user_id={patient}/test_event_{id}.pdf"))

@@ -78,6 +78,41 @@ impl Score {
     }
 }
 
+/// How charts and reports mark a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Band {
+    /// 85 and up.
+    Ok,
+    /// 60 to 85.
+    Watch,
+    /// 40 to 60.
+    Low,
+    /// Below 40.
+    VeryLow,
+}
+
+impl Band {
+    /// Where each begins, highest first.
+    pub const ALL: [(Self, f64); 4] = [(Self::Ok, 85.0), (Self::Watch, 60.0), (Self::Low, 40.0), (Self::VeryLow, 0.0)];
+
+    /// The band of a score, 0 to 100.
+    #[must_use]
+    pub fn of(score: f64) -> Self {
+        Self::ALL.into_iter().find(|(_, begin)| score >= *begin).map_or(Self::VeryLow, |(band, _)| band)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Watch => "watch",
+            Self::Low => "low",
+            Self::VeryLow => "very low",
+        }
+    }
+}
+
 /// Everything that a client may know of where its recording stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RecordingState {
@@ -112,4 +147,25 @@ pub struct Failure {
     pub code: String,
     /// For a person.
     pub message: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_score_lies_in_the_band_that_the_charts_mark() {
+        for (score, band) in [
+            (100.0, Band::Ok),
+            (85.0, Band::Ok),
+            (84.9, Band::Watch),
+            (60.0, Band::Watch),
+            (59.9, Band::Low),
+            (40.0, Band::Low),
+            (39.9, Band::VeryLow),
+            (0.0, Band::VeryLow),
+        ] {
+            assert_eq!(Band::of(score), band, "{score}");
+        }
+    }
 }

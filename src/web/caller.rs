@@ -48,7 +48,7 @@ pub(super) async fn authenticate(
         Some(token) => services.session_auth.ask(Authenticate { token, origin: origin.clone() }).await?,
         None => Err(ServiceError::Unauthenticated),
     };
-    if let Err(ServiceError::Unauthenticated) = caller {
+    if let Err(ServiceError::Unauthenticated | ServiceError::ClaimsRefused(_)) = caller {
         services.audit.unknown("authenticate", &origin);
     }
     caller
@@ -64,13 +64,18 @@ pub(super) fn origin(request: &HttpRequest, services: &Services) -> Origin {
 
 /// The token of `Authorization: Bearer TOKEN`, or of `Authorization: TOKEN` as older clients send it. Two headers are
 /// none.
-fn token(request: &HttpRequest) -> Option<String> {
+pub(super) fn token(request: &HttpRequest) -> Option<String> {
     let mut values = request.headers().get_all(header::AUTHORIZATION);
     let (value, another) = (values.next()?, values.next());
     if another.is_some() {
         return None;
     }
-    let value = value.to_str().ok()?.trim();
+    token_of(value.to_str().ok()?)
+}
+
+/// The token of such a value.
+pub(super) fn token_of(value: &str) -> Option<String> {
+    let value = value.trim();
     let token = match value.split_once(' ') {
         Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
         Some(_) => return None,

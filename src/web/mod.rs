@@ -1,18 +1,27 @@
 //! HTTP: checks the shape of a request, asks an actor, and turns the answer into a response. Holds no rule.
 
+pub mod accounts;
 mod body;
 pub mod caller;
+pub mod downloads;
 pub mod graphql;
 pub mod health;
+pub mod openapi;
+mod places;
 pub mod problem;
+pub mod query;
 pub mod request_log;
 pub mod server;
 pub mod sessions;
 pub mod uploads;
 
 use crate::actors::auditor::Audit;
+use crate::actors::courier::Courier;
 use crate::actors::ingest::Ingest;
+#[cfg(feature = "lake")]
+use crate::actors::lake::Lake;
 use crate::actors::metrics::Metrics;
+use crate::actors::reporter::Reporter;
 use crate::actors::resolver::Resolver;
 use crate::actors::session_auth::SessionAuth;
 use crate::actors::supervision::{Alive, Handle};
@@ -23,10 +32,11 @@ use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
 use crate::storage::database::Database;
 use crate::storage::objects::Objects;
+use graphql::LiveServices;
 use ipnet::IpNet;
-use std::sync::Arc;
+use places::Places;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use uploads::Places;
 
 /// What handlers ask.
 #[derive(Debug, Clone)]
@@ -35,8 +45,15 @@ pub struct Services {
     pub session_auth: Handle<SessionAuth>,
     /// Reads and writes for clients.
     pub resolver: Handle<Resolver>,
+    /// Reports and links to documents.
+    pub reporter: Handle<Reporter>,
+    /// Sends objects and records.
+    pub courier: Handle<Courier>,
     /// Uploads.
     pub ingest: Handle<Ingest>,
+    /// SQL over the lake, where it is answered here.
+    #[cfg(feature = "lake")]
+    pub lake: Option<Handle<Lake>>,
     /// Tells who waits for a recording.
     pub updates: Updates,
     /// Counts requests without a token that holds.
@@ -61,8 +78,14 @@ pub struct Services {
     pub actors: Vec<Alive>,
     /// GraphQL.
     pub graphql: Arc<graphql::Api>,
+    /// What links to this server begin with: known once it is bound.
+    pub base: Arc<OnceLock<String>>,
     /// Whether there is a query page.
     pub query_page: bool,
+    /// Whether the HTTP surface is described.
+    pub openapi: bool,
+    /// For live updates.
+    pub live: LiveServices,
 }
 
 /// Limits of uploads.
@@ -85,7 +108,11 @@ impl Services {
         Ok(Self {
             session_auth: topology.session_auth.clone(),
             resolver: topology.resolver.clone(),
+            reporter: topology.reporter.clone(),
+            courier: topology.courier.clone(),
             ingest: topology.ingest.clone(),
+            #[cfg(feature = "lake")]
+            lake: topology.lake.clone(),
             updates: topology.updates.clone(),
             audit: topology.audit.clone(),
             database: ground.database.clone(),
@@ -98,11 +125,18 @@ impl Services {
                 idle_timeout: seconds(config.uploads.idle_timeout_seconds),
                 longest: seconds(config.uploads.longest_seconds),
             },
-            places: Places::new(config.uploads.max_open, config.uploads.max_open_per_account, ground.metrics.clone()),
+            places: Places::for_uploads(
+                config.uploads.max_open,
+                config.uploads.max_open_per_account,
+                ground.metrics.clone(),
+            ),
             trusted_proxies: config.http.trusted_proxies.clone().into(),
             actors: topology.alive(),
             graphql: Arc::new(graphql::Api::new(&config.graphql)?),
+            base: Arc::default(),
             query_page: config.http.query_page,
+            openapi: config.http.openapi,
+            live: LiveServices::new(&config.live, topology.watches.clone(), &ground.metrics),
         })
     }
 }

@@ -91,6 +91,14 @@ impl From<ServiceError> for Problem {
         match error {
             ServiceError::Unauthenticated => Self::new(StatusCode::UNAUTHORIZED, "unauthenticated", text),
             ServiceError::WrongCredentials => Self::new(StatusCode::UNAUTHORIZED, "wrong_credentials", text),
+            ServiceError::EmailNotConfirmed => Self::new(StatusCode::FORBIDDEN, "email_not_confirmed", text),
+            ServiceError::SecondFactorRequired => Self::new(StatusCode::UNAUTHORIZED, "second_factor_required", text),
+            ServiceError::WrongSecondFactor => Self::new(StatusCode::UNAUTHORIZED, "wrong_second_factor", text),
+            ServiceError::ClaimsRefused(detail) => {
+                tracing::warn!(reason = detail, "a token of the identity provider is of no use here");
+                Self::new(StatusCode::FORBIDDEN, "claims_refused", detail)
+            }
+            ServiceError::OwnAccountsOff => Self::new(StatusCode::NOT_FOUND, "own_accounts_off", text),
             ServiceError::Forbidden => Self::new(StatusCode::FORBIDDEN, "forbidden", text),
             ServiceError::NotFound(_) => Self::new(StatusCode::NOT_FOUND, "not_found", text),
             ServiceError::Conflict { code, detail } => Self::new(StatusCode::CONFLICT, code, detail),

@@ -1,6 +1,6 @@
 //! The HTTP server: routes, bounds, and an orderly end.
 
-use super::{Services, graphql, health, problem, request_log, sessions, uploads};
+use super::{Services, accounts, downloads, graphql, health, openapi, problem, query, request_log, sessions, uploads};
 use crate::config::{HttpConfig, seconds};
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
@@ -12,6 +12,7 @@ use std::sync::Arc;
 /// # Errors
 /// When the address cannot be bound.
 pub fn serve(config: &HttpConfig, services: &Services) -> std::io::Result<(SocketAddr, Server)> {
+    let base = services.base.clone();
     let services = web::Data::from(Arc::new(services.clone()));
     let server = HttpServer::new(move || {
         App::new()
@@ -19,9 +20,13 @@ pub fn serve(config: &HttpConfig, services: &Services) -> std::io::Result<(Socke
             .configure(problem::configure)
             .wrap(actix_web::middleware::from_fn(request_log::log))
             .configure(health::configure)
+            .configure(accounts::configure)
             .configure(sessions::configure)
             .configure(uploads::configure)
+            .configure(downloads::configure)
             .configure(graphql::configure)
+            .configure(query::configure)
+            .configure(openapi::configure)
             .default_service(web::to(problem::no_such_route))
     })
     .workers(config.workers)
@@ -33,5 +38,7 @@ pub fn serve(config: &HttpConfig, services: &Services) -> std::io::Result<(Socke
     .disable_signals()
     .bind(&config.bind)?;
     let address = server.addrs().first().copied().ok_or_else(|| std::io::Error::other("no address was bound"))?;
+    let public = config.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned());
+    base.get_or_init(|| public.unwrap_or_else(|| format!("http://{address}")));
     Ok((address, server.run()))
 }

@@ -1,9 +1,9 @@
 //! Two independent servers that speak S3: moto (Python, one process for all tests of a run) and s3s-fs (in the test's own
 //! process, checks signatures).
 
-use crate::shared::{Shared, Started, root};
+use crate::python;
+use crate::shared::{Shared, Started};
 use anyhow::Context;
-use fs4::fs_std::FileExt;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
@@ -25,7 +25,7 @@ pub const ACCESS_KEY: &str = "test-access-key";
 pub const SECRET_KEY: &str = "test-secret-key";
 
 /// What is installed from PyPI.
-const MOTO: &str = "moto[server]==5.2.5";
+const PACKAGES: [&str; 2] = ["moto[server]==5.2.5", "aiosmtpd==1.4.6"];
 /// Starts it. It looks whether a key is there and then writes, in two steps: here one request that changes something is
 /// done at a time, so that a conditional write is one step, as S3 promises. Who waits for messages of a queue does so
 /// beside the others.
@@ -51,9 +51,9 @@ const START: Duration = Duration::from_secs(60);
 /// When it cannot be installed or started.
 pub fn moto() -> anyhow::Result<Shared> {
     // One that was started otherwise, by an older program, is another server.
-    let name = format!("moto-{:016x}", BuildHasherDefault::<DefaultHasher>::default().hash_one((MOTO, LAUNCH)));
+    let name = format!("moto-{:016x}", BuildHasherDefault::<DefaultHasher>::default().hash_one((PACKAGES, LAUNCH)));
     Shared::find_or_start(&name, answers, |folder| {
-        let program = moto_environment()?.join("bin/python");
+        let program = python()?;
         let mut attempt = 0;
         loop {
             attempt += 1;
@@ -64,6 +64,14 @@ pub fn moto() -> anyhow::Result<Shared> {
             }
         }
     })
+}
+
+/// The Python that has moto, aiosmtpd and what they need, among that `cryptography`.
+///
+/// # Errors
+/// When they cannot be installed.
+pub fn python() -> anyhow::Result<PathBuf> {
+    Ok(python::environment("servers", &PACKAGES)?.join("bin/python"))
 }
 
 fn start_moto(program: &Path, folder: &Path) -> anyhow::Result<Started> {
@@ -93,30 +101,6 @@ fn start_moto(program: &Path, folder: &Path) -> anyhow::Result<Started> {
 fn answers(address: &str) -> bool {
     let Ok(address) = address.parse::<SocketAddr>() else { return false };
     TcpStream::connect_timeout(&address, Duration::from_secs(2)).is_ok()
-}
-
-/// A Python environment with moto, made where it is absent.
-fn moto_environment() -> anyhow::Result<PathBuf> {
-    let root = root()?;
-    fs::create_dir_all(&root)?;
-    let lock = File::create(root.join("moto-environment.lock"))?;
-    FileExt::lock_exclusive(&lock)?;
-    let (environment, done) = (root.join("moto-environment"), root.join("moto-environment.done"));
-    if fs::read_to_string(&done).is_ok_and(|installed| installed == MOTO) && environment.is_dir() {
-        return Ok(environment);
-    }
-    drop(fs::remove_dir_all(&environment));
-    run(Command::new("python3").args(["-m", "venv"]).arg(&environment))
-        .context("a Python environment cannot be made (Debian: apt-get install python3-venv)")?;
-    run(Command::new(environment.join("bin/pip")).args(["install", "--quiet", "--disable-pip-version-check", MOTO]))?;
-    fs::write(done, MOTO)?;
-    Ok(environment)
-}
-
-fn run(command: &mut Command) -> anyhow::Result<()> {
-    let output = command.stdin(Stdio::null()).output()?;
-    anyhow::ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-    Ok(())
 }
 
 /// An s3s-fs server over a folder, in this process. Dropped, it stops.

@@ -4,8 +4,12 @@
 //! To add an operation is a line in [`OPERATIONS`], a route one in [`ROUTES`].
 
 use crate::harness::{Answer, Client, Program, document, fresh_id};
+use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
 /// What an operation is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +43,7 @@ const EVENT: &str = "7a96f43b-53d5-45e6-9bd4-5318036dae55";
 
 /// Each operation with all of its arguments, as it is asked for of `own`, `clinic-1` and [`EVENT`]; `FRESH` is an id that
 /// nothing has yet. Every field of its answer is selected.
-const OPERATIONS: [(&str, Row); 28] = [
+const OPERATIONS: &[(&str, Row)] = &[
     ("listPatients(care_provider_id: \"clinic-1\", search: \"o\", first: 5, after: \"WyJwYXRpZW50cyIsWyIiLCIiXV0\")", OF_THE_CLINIC),
     (
         "listTestEvents(patient_id: \"own\", test_type: \"sit-to-stand\", status: \"awaiting_model\", scored: false,
@@ -81,6 +85,8 @@ const OPERATIONS: [(&str, Row); 28] = [
         OF_EVERY_CLINIC,
     ),
     ("createCareProvider(care_provider_id: \"FRESH\", email: \"c@example.org\")", OF_ADMINS),
+    ("recordingUpdated(patient_id: \"own\")", OF_THE_PATIENT),
+    ("recordingUpdatedForCareprovider(care_provider_id: \"clinic-1\")", OF_THE_CLINIC),
     ("addTestType(test_type: \"walk\", instructions: \"Walk.\", duration_in_seconds: 30)", OF_ADMINS),
     ("getAllPatients", OF_EVERY_CLINIC),
     ("getPatientAssignedTests(patient_id: \"own\")", OF_THE_PATIENT),
@@ -97,6 +103,11 @@ const OPERATIONS: [(&str, Row); 28] = [
          year: 2026, month: 1, day: 31)",
         OF_THE_PATIENT,
     ),
+    (
+        "downloadTestEventDetails(test_event_id: \"EVENT\", patient_name: \"A B\", patient_id: \"own\", year: 2026, month: 1,
+         day: 31, test_type: \"sit-to-stand\")",
+        OF_THE_PATIENT,
+    ),
     // Nobody scores themselves.
     ("putBalanceScore(test_event_id: \"EVENT\", balance_score: 60)", [Forbidden, Absent, Done, Absent, Done, SignIn]),
     (
@@ -108,25 +119,42 @@ const OPERATIONS: [(&str, Row); 28] = [
 ];
 
 /// Every route of the program, and whom it names.
-const ROUTES: [(&str, Names); 12] = [
+const ROUTES: &[(&str, Names)] = &[
     ("/v1/recordings", Names::Tested),
     ("/v1/recordings/{test_id}", Names::Tested),
+    ("/v1/patients/{patient_id}/export", Names::Tested),
+    // Its token is the leave: forged ones are tested beside it.
+    ("/v1/objects/{token}", Names::Tested),
     ("/graphql", Names::InOperations),
     ("/graphiql", Names::Nobody),
     ("/v1/accounts", Names::Oneself),
+    ("/v1/accounts/confirmation", Names::Oneself),
+    ("/v1/accounts/confirmation/request", Names::Oneself),
+    ("/v1/accounts/reset", Names::Oneself),
+    ("/v1/accounts/reset/request", Names::Oneself),
+    ("/v1/accounts/current", Names::Oneself),
+    ("/v1/accounts/current/password", Names::Oneself),
+    ("/v1/accounts/current/totp", Names::Oneself),
+    ("/v1/accounts/current/totp/confirm", Names::Oneself),
+    ("/v1/accounts/current/totp/remove", Names::Oneself),
+    ("/v1/admin/accounts", Names::Tested),
+    ("/v1/admin/accounts/{account_id}/role", Names::Tested),
+    ("/v1/admin/accounts/{account_id}/totp", Names::Tested),
     ("/v1/sessions", Names::Oneself),
+    ("/v1/sessions/{session_id}", Names::Tested),
     ("/v1/sessions/refresh", Names::Oneself),
     ("/v1/sessions/current", Names::Oneself),
     ("/.well-known/jwks.json", Names::Nobody),
     ("/healthz", Names::Nobody),
     ("/readyz", Names::Nobody),
     ("/metrics", Names::Nobody),
+    ("/openapi.json", Names::Nobody),
 ];
 
 /// Whom a route names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Names {
-    /// A patient, in its path or its body: tested below as every role.
+    /// A patient, an account or a session, in its path or its body: tested below as every role.
     Tested,
     /// What an operation names.
     InOperations,
@@ -226,8 +254,12 @@ struct World {
 impl World {
     async fn new() -> Self {
         // Nothing else writes to the record or asks the database, as far as that can be.
-        let quiet =
-            [("queue.tick_ms", "60000"), ("queue.lease_seconds", "600"), ("audit.unknown_every_seconds", "3600")];
+        let quiet = [
+            ("queue.tick_ms", "60000"),
+            ("queue.lease_seconds", "600"),
+            ("audit.unknown_every_seconds", "3600"),
+            ("live.look_ms", "3600000"),
+        ];
         let program = Program::start_with(&quiet);
         let clinic = program.clinic_with(&["own"]).await;
         program.create_account("own@example.org", "patient", &["--patient-id", "own"]);
@@ -257,9 +289,12 @@ impl World {
     async fn ask(&self, who: usize, document: &str) -> Asked {
         let document = document.replace("FRESH", &fresh_id().to_string());
         let request_id = fresh_id().to_string();
-        let request = self.callers[who].request(reqwest::Method::POST, "/graphql");
-        let request = request.header("x-request-id", &request_id).json(&json!({ "query": document }));
-        let answer = Answer::of(request).await;
+        let answer = if document.starts_with("subscription") {
+            self.watch(who, &document, &request_id).await
+        } else {
+            let request = self.callers[who].request(reqwest::Method::POST, "/graphql");
+            Answer::of(request.header("x-request-id", &request_id).json(&json!({ "query": document }))).await
+        };
         let verdict = match (answer.status, answer.body["errors"][0]["extensions"]["code"].as_str()) {
             (401, _) => SignIn,
             (200, None) if answer.body["errors"].is_null() => Done,
@@ -268,6 +303,43 @@ impl World {
             _ => panic!("{document}: {answer:?}"),
         };
         Asked { verdict, answer, request_id }
+    }
+
+    /// Subscribes as one of the callers; the first thing that is told, or 401 for who is not let in.
+    async fn watch(&self, who: usize, document: &str, request_id: &str) -> Answer {
+        let caller = &self.callers[who];
+        let mut request = format!("{}/graphql", caller.url.replacen("http", "ws", 1)).into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
+        request.headers_mut().insert("x-request-id", request_id.parse().unwrap());
+        let (mut socket, _) = tokio_tungstenite::connect_async(request).await.unwrap();
+        let payload = if caller.token.is_empty() { json!({}) } else { json!({ "Authorization": caller.token }) };
+        let subscribe = json!({ "type": "subscribe", "id": "1", "payload": { "query": document } });
+        for message in [json!({ "type": "connection_init", "payload": payload }), subscribe] {
+            drop(socket.send(Message::text(message.to_string())).await);
+        }
+        let (headers, mut patience) = (reqwest::header::HeaderMap::new(), 20);
+        loop {
+            match tokio::time::timeout(Duration::from_millis(300), socket.next()).await {
+                Ok(Some(Ok(Message::Text(text)))) => {
+                    let mut message: Value = serde_json::from_str(&text).unwrap();
+                    match message["type"].as_str().unwrap() {
+                        "connection_ack" => {}
+                        "next" => return Answer { status: 200, headers, body: message["payload"].take() },
+                        _ => panic!("{message}"),
+                    }
+                }
+                Ok(Some(Ok(Message::Close(Some(frame))))) if u16::from(frame.code) == 4401 => {
+                    return Answer { status: 401, headers, body: Value::Null };
+                }
+                Ok(other) => assert!(matches!(other, Some(Ok(Message::Ping(_)))), "{other:?}"),
+                // It has begun, and waits for something to happen.
+                Err(_) => {
+                    patience -= 1;
+                    assert!(patience > 0, "{document} as caller {who} hears nothing");
+                    self.callers[CLINIC].upload(crate::harness::document("own", fresh_id()).to_string()).await;
+                }
+            }
+        }
     }
 
     /// What the audit record says of a request.
@@ -463,4 +535,82 @@ async fn every_role_may_send_and_read_the_recordings_that_the_policy_says_and_al
         }
     }
     assert_eq!(ROLES[NOBODY], "nobody");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_role_may_look_after_the_accounts_that_the_policy_says_and_all_of_it_is_noted() {
+    use reqwest::Method;
+    let world = World::new().await;
+    let one = async |sql: &str| world.program.texts(sql).await.remove(0);
+    world.program.create_account("target@example.org", "admin", &[]);
+    let target = one("SELECT account_id FROM accounts WHERE email = 'target@example.org'").await;
+    let session =
+        one("SELECT session_id FROM sessions JOIN accounts USING (account_id) WHERE care_provider_id = 'clinic-1'")
+            .await;
+    // A session that the clinic can end and go on.
+    let clinic = world.program.texts("SELECT email FROM accounts WHERE care_provider_id = 'clinic-1'").await.remove(0);
+    Client::sign_in(world.program.url(), &clinic).await;
+    let spare = one(&format!(
+        "SELECT session_id FROM sessions JOIN accounts USING (account_id)
+         WHERE care_provider_id = 'clinic-1' AND session_id <> '{session}'"
+    ))
+    .await;
+    let (role, totp) = (format!("/v1/admin/accounts/{target}/role"), format!("/v1/admin/accounts/{target}/totp"));
+    let spare = format!("/v1/sessions/{spare}");
+    let no_such_factor = [Forbidden, Forbidden, Forbidden, Forbidden, Absent, SignIn];
+    let of_its_owner = [Absent, Absent, Done, Absent, Absent, SignIn];
+    let (give, nothing) = (json!({ "role": "patient", "patient_id": "own" }), json!({}));
+    for who in 0..ROLES.len() {
+        for (method, path, body, expected, what) in [
+            (Method::GET, "/v1/admin/accounts", &nothing, OF_ADMINS, "accounts"),
+            (Method::PUT, &role, &give, OF_ADMINS, "role of own"),
+            (Method::DELETE, &totp, &nothing, no_such_factor, "second factor"),
+            (Method::DELETE, &spare, &nothing, of_its_owner, "session"),
+        ] {
+            let id = fresh_id().to_string();
+            let request = world.callers[who].request(method, path).header("x-request-id", &id).json(body);
+            let answer = Answer::of(request).await;
+            let verdict = match answer.status {
+                200 | 204 => Done,
+                404 => Absent,
+                403 => Forbidden,
+                401 => SignIn,
+                _ => panic!("{what}: {answer:?}"),
+            };
+            assert_eq!(verdict, expected[who], "{what} as caller {who}: {answer:?}");
+            world.check_noted(who, verdict, &id, what, &answer.body).await;
+        }
+    }
+    // One that is not there is like one of somebody else.
+    let unknown = world.callers[ADMIN].delete(&format!("/v1/sessions/{}", fresh_id())).await;
+    let anothers = world.callers[ADMIN].delete(&format!("/v1/sessions/{session}")).await;
+    assert_eq!((unknown.status, &unknown.body), (404, &anothers.body));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_role_may_export_the_records_that_the_policy_says_and_all_of_it_is_noted() {
+    let world = World::new().await;
+    world.restore().await;
+    for (who, expected) in OF_THE_PATIENT.into_iter().enumerate() {
+        let export = async |patient: &str| {
+            let id = fresh_id().to_string();
+            let request = world.callers[who].request(reqwest::Method::GET, &format!("/v1/patients/{patient}/export"));
+            (request.header("x-request-id", &id).send().await.unwrap(), id)
+        };
+        let (answer, id) = export("own").await;
+        let status = match expected {
+            Done => 200,
+            Absent => 404,
+            Forbidden => 403,
+            SignIn => 401,
+        };
+        assert_eq!(answer.status(), status, "export as caller {who}");
+        let answer = if status == 200 { Value::Null } else { answer.json().await.unwrap() };
+        world.check_noted(who, expected, &id, "export of own", &answer).await;
+        if expected == Absent {
+            let (unknown, id) = export("ghost").await;
+            assert_eq!(unknown.json::<Value>().await.unwrap(), answer, "another's record is like none");
+            assert_eq!(world.noted(&id).await[0].result, "absent");
+        }
+    }
 }

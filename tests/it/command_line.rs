@@ -23,7 +23,16 @@ fn a_configuration_that_cannot_hold_stops_the_start_with_the_keys_name() {
         ("graphql.max_depth", "65", "graphql.max_depth"),
         ("graphql.only_persisted", "true", "graphql.only_persisted"),
         ("graphql.persisted_documents", "/nowhere.json", "graphql.persisted_documents"),
-        ("lake.engine", "athena", "lake.engine"),
+        ("lake.engine", "presto", "lake.engine"),
+        ("lake.athena.database", "", "lake.athena.database"),
+        ("lake.compact_grace_seconds", "10", "lake.compact_grace_seconds"),
+        ("auth.issuer", "http://id.example.org", "auth.issuer"),
+        ("auth.audience", "app", "auth.audience"),
+        ("auth.own_accounts", "false", "auth.own_accounts"),
+        ("auth.token_use", "refresh", "auth.token_use"),
+        ("auth.claims.colour", "red", "auth.claims.colour"),
+        ("mail.delivery", "smtp", "mail.server"),
+        ("mail.security", "maybe", "mail.security"),
         ("ingest.sqs_url", "https://sqs.example.org/q", "ingest.sqs_url"),
     ] {
         let program = Program::stopped(&[(key, value)]);

@@ -1,6 +1,7 @@
 //! `stance-loadtest measure`: what a whole program costs, seen from outside: started in folders of its own, spoken to
 //! over HTTP, weighed through `/proc`.
 
+mod axis;
 mod learning;
 mod slow;
 mod template;
@@ -61,6 +62,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     starting(&options).await?;
     let bench = Bench::start(&options, "work").await?;
     learning::measure(&bench, &options).await?;
+    axis::measure(&bench, &options).await?;
     throughput::measure(&bench, &options).await?;
     bench.stop().await?;
     slow::measure(&options).await?;

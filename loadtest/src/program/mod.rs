@@ -111,6 +111,18 @@ impl Program {
         Ok(())
     }
 
+    /// Runs another command of the program on the same data folder.
+    ///
+    /// # Errors
+    /// The program says why not, on standard error.
+    pub async fn run(&self, arguments: &[&str]) -> anyhow::Result<()> {
+        let mut command = Command::new(&self.executable);
+        command.args(arguments).env("STANCE__DATA_DIR", &self.data_dir).envs(self.settings.iter().cloned());
+        let status = command.stdin(Stdio::null()).status().await?;
+        anyhow::ensure!(status.success(), "{arguments:?} failed ({status})");
+        Ok(())
+    }
+
     /// Waits for the program to end by itself.
     ///
     /// # Errors

@@ -85,7 +85,7 @@ impl Handler<Arrival> for Ingest {
         let deps = self.0.clone();
         Box::pin(async move {
             let _permit = deps.at_once.clone().try_acquire_owned().map_err(|_| ServiceError::busy("ingest"))?;
-            deps.take_in(arrival).await
+            Box::pin(deps.take_in(arrival)).await
         })
     }
 }

@@ -6,12 +6,13 @@ mod operations;
 
 pub use operation::{Ask, Effect, Operation};
 pub use operations::{
-    AccessesToPatient, AddTestType, AllTests, AssignTest, AssignedTests, Assignment, AuditPage, AuditRecords,
-    AxisRangesOf, CareProviderById, CreateCareProvider, CreatePatient, DeleteTestEvent, Erased, EventOf, LinkPatient,
-    Listed, MOST_COUNTED, MOST_IN_BATCH, ModelsOf, PatientById, PatientDirectory, PatientList, PatientSummaries,
-    PatientSummary, PatientsById, PatientsOfCareProvider, PutBalanceScore, PutTestResult, RangesOverTime,
-    RecordConsent, RecordingStatus, RecordingsOf, SamplesOfAxis, ScoreAverages, ScoresOverTime, TestEventById,
-    TestEventList, TestEvents, TestsOf, ToldSamples, Total, UnassignTest,
+    AccessesToPatient, Accounts, AccountsPage, AddTestType, AllTests, AssignTest, AssignedTests, Assignment, AuditPage,
+    AuditRecords, AxisRangesOf, BeginWatch, CareProviderById, CreateCareProvider, CreatePatient, DeleteTestEvent,
+    DocumentsLeave, Erased, EventOf, LinkPatient, Listed, MOST_COUNTED, MOST_IN_BATCH, ModelsOf, PatientById,
+    PatientDirectory, PatientList, PatientSummaries, PatientSummary, PatientsById, PatientsOfCareProvider,
+    PutBalanceScore, PutTestResult, RangesOverTime, ReadDocuments, ReadRecord, RecordConsent, RecordLeave,
+    RecordingStatus, RecordingsOf, RemoveSecondFactorOf, SamplesOfAxis, ScoreAverages, ScoresOverTime, SetRole,
+    TestEventById, TestEventList, TestEvents, TestsOf, ToldSamples, Total, UnassignTest, WatchedRecording,
 };
 
 use super::ServiceError;

@@ -83,3 +83,34 @@ async fn what_a_caller_may_not_see_is_told_like_what_is_not_there() {
     run(&deps, &provider, LinkPatient { link }).await.unwrap();
     assert!(run(&deps, &provider, PatientById { patient: patient_id("there") }).await.is_ok());
 }
+
+#[tokio::test]
+async fn what_is_changed_is_noted_before_and_its_failure_after_and_what_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let deps = deps(folder.path()).await;
+    let patient = || Patient {
+        id: patient_id("p-1"),
+        email: None,
+        first_name: None,
+        last_name: None,
+        privacy_consent_date: None,
+    };
+    run(&deps, &Role::Admin, CreatePatient { patient: patient() }).await.ok().unwrap();
+    assert!(run(&deps, &Role::Admin, CreatePatient { patient: patient() }).await.is_err());
+    run(&deps, &Role::Admin, PatientById { patient: patient_id("p-1") }).await.ok().unwrap();
+    assert!(run(&deps, &Role::Admin, PatientById { patient: patient_id("p-2") }).await.is_err());
+    let rows = deps.database.audit_from(0, i64::MAX, 10).await.unwrap();
+    let noted: Vec<_> = rows
+        .iter()
+        .map(|kept| &kept.record)
+        .map(|record| (&*record.operation, &*record.result, record.detail.as_deref(), &*record.patients[0]))
+        .collect();
+    let expected = [
+        ("create_patient", "allowed", None, "p-1"),
+        ("create_patient", "allowed", None, "p-1"),
+        ("create_patient", "failed", Some("patient_id_taken"), "p-1"),
+        ("patient_by_id", "allowed", None, "p-1"),
+        ("patient_by_id", "absent", None, "p-2"),
+    ];
+    assert_eq!(noted, expected);
+}

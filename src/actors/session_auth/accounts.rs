@@ -1,12 +1,12 @@
 //! Making an account.
 
 use super::SessionAuthConfig;
-use super::passwords::{self, Passwords};
+use super::passwords::Passwords;
 use crate::actors::ServiceError;
 use crate::domain::access::Role;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::AccountId;
-use crate::storage::database::{Database, DatabaseError, NewAccount};
+use crate::storage::database::{Confirmation, Database, DatabaseError, NewAccount};
 use chrono::{DateTime, Utc};
 
 /// Bytes of the longest e-mail address (RFC 5321, section 4.5.3.1.3).
@@ -28,7 +28,8 @@ pub async fn create_account(
     password: String,
     role: Role,
 ) -> Result<AccountId, ServiceError> {
-    let wanted = Wanted { email: email.to_owned(), password, role, first_name: None, last_name: None };
+    let confirmation = Confirmation::Vouched;
+    let wanted = Wanted { email: email.to_owned(), password, role, first_name: None, last_name: None, confirmation };
     make(database, entropy, &config.passwords(), now, wanted).await
 }
 
@@ -39,6 +40,7 @@ pub(super) struct Wanted {
     pub(super) role: Role,
     pub(super) first_name: Option<String>,
     pub(super) last_name: Option<String>,
+    pub(super) confirmation: Confirmation,
 }
 
 pub(super) async fn make(
@@ -48,11 +50,7 @@ pub(super) async fn make(
     now: DateTime<Utc>,
     wanted: Wanted,
 ) -> Result<AccountId, ServiceError> {
-    let email = normalized(&wanted.email).ok_or_else(|| ServiceError::Invalid {
-        code: "invalid_email",
-        detail: "the e-mail address is not one".into(),
-    })?;
-    passwords::check(&wanted.password)?;
+    let email = checked(&wanted.email)?;
     for name in [&wanted.first_name, &wanted.last_name].into_iter().flatten() {
         if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
             return Err(ServiceError::Invalid {
@@ -61,10 +59,12 @@ pub(super) async fn make(
             });
         }
     }
+    let names = [&wanted.first_name, &wanted.last_name].into_iter().flatten().cloned();
+    passwords.check_new(&wanted.password, own_words(&email).into_iter().chain(names).collect()).await?;
     let id = AccountId::from(entropy.uuid());
-    let Wanted { email: _, password, role, first_name, last_name } = wanted;
+    let Wanted { email: _, password, role, first_name, last_name, confirmation } = wanted;
     let password_hash = passwords.hash(password, entropy.bytes()).await?;
-    let new = NewAccount { id, email, password_hash, role, first_name, last_name };
+    let new = NewAccount { id, email, password_hash, role, first_name, last_name, confirmation };
     match database.create_account(&new, now).await {
         Ok(()) => Ok(id),
         Err(DatabaseError::Duplicate(_)) => Err(ServiceError::Conflict {
@@ -73,6 +73,18 @@ pub(super) async fn make(
         }),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The address in lower case, or what is wrong with it.
+pub(super) fn checked(email: &str) -> Result<String, ServiceError> {
+    normalized(email)
+        .ok_or_else(|| ServiceError::Invalid { code: "invalid_email", detail: "the e-mail address is not one".into() })
+}
+
+/// What a password for the account of that address should not be made of.
+pub(super) fn own_words(email: &str) -> Vec<String> {
+    let parts = email.split(['@', '.', '-', '_', '+']).filter(|part| part.len() > 2);
+    std::iter::once(email).chain(email.split('@')).chain(parts).map(str::to_owned).collect()
 }
 
 /// The address in lower case, where it looks like one.

@@ -19,19 +19,30 @@ const NOBODY: &str =
 
 /// Hashes and verifies passwords on threads where that may take its time. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Passwords {
+pub struct Passwords {
     permits: Arc<Semaphore>,
     longest_wait: Duration,
+    min_score: u8,
 }
 
 impl Passwords {
-    /// At most `at_once`; who waits longer than `longest_wait` for a turn is told to come back.
-    pub(super) fn new(at_once: usize, longest_wait: Duration) -> Self {
-        Self { permits: Arc::new(Semaphore::new(at_once)), longest_wait }
+    /// At most `at_once`; who waits longer than `longest_wait` for a turn is told to come back. New ones are at least as strong
+    /// as `min_score`, 0 to 4.
+    #[must_use]
+    pub fn new(at_once: usize, longest_wait: Duration, min_score: u8) -> Self {
+        Self { permits: Arc::new(Semaphore::new(at_once)), longest_wait, min_score }
+    }
+
+    /// Refuses a new password that is too short, too long or easily guessed by who knows the words that are `own` to its
+    /// account.
+    pub(super) async fn check_new(&self, password: &str, own: Vec<String>) -> Result<(), ServiceError> {
+        check_length(password)?;
+        let (password, min_score) = (password.to_owned(), self.min_score);
+        self.run(move || check_strength(&password, &own, min_score)).await
     }
 
     /// The hash, as a PHC string.
-    pub(super) async fn hash(&self, password: String, salt: [u8; 16]) -> Result<String, ServiceError> {
+    pub(in crate::actors) async fn hash(&self, password: String, salt: [u8; 16]) -> Result<String, ServiceError> {
         self.run(move || {
             let salt = SaltString::encode_b64(&salt).map_err(|error| internal(&error))?;
             let hash = hasher()?.hash_password(password.as_bytes(), &salt).map_err(|error| internal(&error))?;
@@ -69,8 +80,28 @@ impl Passwords {
     }
 }
 
-/// Refuses a new password that is too short or too long.
-pub(super) fn check(password: &str) -> Result<(), ServiceError> {
+/// Refuses what an attacker would try early: by the estimate of zxcvbn (Wheeler, USENIX Security 2016), which knows common
+/// passwords, names, dates and keyboards.
+fn check_strength(password: &str, own: &[String], min_score: u8) -> Result<(), ServiceError> {
+    let own: Vec<&str> = own.iter().map(String::as_str).collect();
+    let estimate = zxcvbn::zxcvbn(password, &own);
+    if u8::from(estimate.score()) >= min_score {
+        return Ok(());
+    }
+    let feedback = estimate.feedback();
+    let warning = feedback.and_then(zxcvbn::feedback::Feedback::warning).map(|warning| warning.to_string());
+    let suggestions = feedback.map(zxcvbn::feedback::Feedback::suggestions).unwrap_or_default();
+    let hints = warning.into_iter().chain(suggestions.iter().map(ToString::to_string));
+    Err(ServiceError::Invalid {
+        code: "password_too_weak",
+        detail: std::iter::once("the password is too easy to guess.".to_owned())
+            .chain(hints)
+            .collect::<Vec<_>>()
+            .join(" "),
+    })
+}
+
+fn check_length(password: &str) -> Result<(), ServiceError> {
     let length = password.chars().take(LONGEST + 1).count();
     if length < SHORTEST {
         return Err(ServiceError::Invalid {
@@ -103,7 +134,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_fits_its_hash_and_no_other() {
-        let passwords = Passwords::new(1, Duration::from_secs(30));
+        let passwords = Passwords::new(1, Duration::from_secs(30), 3);
         let hash = passwords.hash("correct horse battery".into(), [7; 16]).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"));
         assert!(passwords.verify("correct horse battery".into(), Some(hash.clone())).await.unwrap());
@@ -112,13 +143,13 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_is_verified_and_has_no_password() {
-        let passwords = Passwords::new(1, Duration::from_secs(30));
+        let passwords = Passwords::new(1, Duration::from_secs(30), 3);
         assert!(!passwords.verify("correct horse battery".into(), None).await.unwrap());
     }
 
     #[tokio::test]
     async fn who_gets_no_turn_is_told_to_come_back() {
-        let passwords = Passwords::new(0, Duration::from_millis(1));
+        let passwords = Passwords::new(0, Duration::from_millis(1), 3);
         let refused = passwords.hash("correct horse battery".into(), [7; 16]).await;
         assert!(matches!(refused, Err(ServiceError::Busy { .. })));
     }
@@ -126,7 +157,29 @@ mod tests {
     #[test]
     fn passwords_have_12_to_128_characters() {
         for (length, allowed) in [(11, false), (12, true), (128, true), (129, false)] {
-            assert_eq!(check(&"ü".repeat(length)).is_ok(), allowed, "{length}");
+            assert_eq!(check_length(&"ü".repeat(length)).is_ok(), allowed, "{length}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_password_that_is_easily_guessed_is_refused_and_says_why() {
+        let passwords = Passwords::new(1, Duration::from_secs(30), 3);
+        let own = || vec!["annabel.lee@kingdom-by-the-sea.org".to_owned(), "annabel.lee".to_owned()];
+        for weak in ["password1234", "qwertyuiop12", "aaaaaaaaaaaa", "annabel.lee12", "abcdefghijkl", "123456789012"] {
+            let Err(ServiceError::Invalid { code, detail }) = passwords.check_new(weak, own()).await else {
+                panic!("{weak}");
+            };
+            assert_eq!(code, "password_too_weak");
+            assert!(detail.len() > 40 && !detail.contains(weak), "{detail}");
+        }
+        for (strong, email) in [
+            ("correct horse battery", "ann@example.org"),
+            ("demo-clinic-2026", "clinic@example.org"),
+            ("measure-it-twice", "measure@example.org"),
+        ] {
+            let own = crate::actors::session_auth::accounts::own_words(email);
+            assert!(passwords.check_new(strong, own).await.is_ok(), "{strong}");
+        }
+        assert!(Passwords::new(1, Duration::from_secs(30), 0).check_new("password1234", own()).await.is_ok());
     }
 }

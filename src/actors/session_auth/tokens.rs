@@ -1,9 +1,12 @@
 //! Tokens: a signed access token (JWT, RFC 7519, EdDSA only) that holds for minutes, and an opaque refresh token that
 //! is known here by its hash.
 
+use crate::config::OWN_ISSUER;
 use crate::domain::access::Role;
 use crate::domain::entropy::Entropy;
 use anyhow::Context;
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
@@ -12,8 +15,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::HashMap;
 
-/// Who signs: the claim `iss`.
-const ISSUER: &str = "stance";
 /// Bytes of the longest token that is looked at.
 const LONGEST: usize = 4_096;
 
@@ -51,7 +52,7 @@ impl Claims {
             Role::Admin => (None, None),
         };
         Self {
-            iss: ISSUER.into(),
+            iss: OWN_ISSUER.into(),
             sub: account.into(),
             email: email.into(),
             sid: session.into(),
@@ -69,7 +70,7 @@ pub(super) fn new_key(entropy: &Entropy) -> anyhow::Result<(String, Vec<u8>)> {
     let key = SigningKey::from_bytes(&entropy.bytes());
     let der = key.to_pkcs8_der().map_err(|error| anyhow::anyhow!("a signing key: {error}"))?;
     let id = blake3::hash(key.verifying_key().as_bytes());
-    Ok((base64url(&id.as_bytes()[..12]), der.as_bytes().to_vec()))
+    Ok((BASE64_URL_SAFE_NO_PAD.encode(&id.as_bytes()[..12]), der.as_bytes().to_vec()))
 }
 
 /// The keys that sign and verify.
@@ -88,7 +89,7 @@ impl Keys {
         let mut published = Vec::new();
         for (id, der) in keys {
             let key = SigningKey::from_pkcs8_der(der).map_err(|error| anyhow::anyhow!("signing key {id}: {error}"))?;
-            let x = base64url(key.verifying_key().as_bytes());
+            let x = BASE64_URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
             verifying.insert(id.clone(), DecodingKey::from_ed_components(&x)?);
             published.push(json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": id, "x": x }));
         }
@@ -123,7 +124,7 @@ impl Keys {
         }
         let key = self.verifying.get(&jsonwebtoken::decode_header(token).ok()?.kid?)?;
         let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.set_issuer(&[ISSUER]);
+        validation.set_issuer(&[OWN_ISSUER]);
         validation.set_required_spec_claims(&["exp", "iss", "sub"]);
         // The crate would ask the machine's clock; below is the same rule with ours.
         validation.validate_exp = false;
@@ -132,28 +133,32 @@ impl Keys {
     }
 }
 
+/// When a token says that it expires. Whether it is one is another question.
+pub(super) fn expiry(token: &str) -> Option<DateTime<Utc>> {
+    #[derive(Deserialize)]
+    struct Expiring {
+        exp: i64,
+    }
+    if token.len() > LONGEST {
+        return None;
+    }
+    let mut validation = Validation::new(jsonwebtoken::decode_header(token).ok()?.alg);
+    validation.insecure_disable_signature_validation();
+    validation.required_spec_claims.clear();
+    validation.validate_exp = false;
+    validation.validate_aud = false;
+    let claims = jsonwebtoken::decode::<Expiring>(token, &DecodingKey::from_secret(&[]), &validation).ok()?.claims;
+    DateTime::from_timestamp(claims.exp, 0)
+}
+
 /// A refresh token: 32 random bytes.
 pub(super) fn new_refresh_token(entropy: &Entropy) -> String {
-    base64url(&entropy.bytes::<32>())
+    BASE64_URL_SAFE_NO_PAD.encode(entropy.bytes::<32>())
 }
 
 /// What is kept of a refresh token.
 pub(super) fn refresh_hash(token: &str) -> [u8; 32] {
     *blake3::hash(token.as_bytes()).as_bytes()
-}
-
-/// RFC 4648, section 5, without padding.
-fn base64url(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0_u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for place in 0..=chunk.len() {
-            let index = (group >> (18 - 6 * place)) & 0x3f;
-            text.push(char::from(ALPHABET[index as usize]));
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -173,13 +178,6 @@ mod tests {
 
     fn keys(seed: u64) -> Keys {
         Keys::new(&[new_key(&Entropy::from_seed(seed)).unwrap()]).unwrap()
-    }
-
-    #[test]
-    fn base64url_has_the_alphabet_and_no_padding() {
-        for (bytes, text) in [(&b""[..], ""), (b"f", "Zg"), (b"fo", "Zm8"), (b"foo", "Zm9v"), (&[0xfb, 0xff], "-_8")] {
-            assert_eq!(base64url(bytes), text);
-        }
     }
 
     #[test]
@@ -215,7 +213,8 @@ mod tests {
         let token = keys.sign(&claims()).unwrap();
         let payload = token.split('.').nth(1).unwrap();
         for alg in ["none", "None", "HS256", "RS256"] {
-            let header = base64url(json!({ "alg": alg, "typ": "JWT", "kid": keys.signing_id }).to_string().as_bytes());
+            let header = BASE64_URL_SAFE_NO_PAD
+                .encode(json!({ "alg": alg, "typ": "JWT", "kid": keys.signing_id }).to_string().as_bytes());
             let signature = token.split('.').nth(2).unwrap();
             assert_eq!(keys.verify(&format!("{header}.{payload}."), now()), None, "{alg}");
             assert_eq!(keys.verify(&format!("{header}.{payload}.{signature}"), now()), None, "{alg}");

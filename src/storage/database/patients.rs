@@ -211,7 +211,7 @@ fn bind_profile<'c>(statement: Statement<'c>, of: &Patient) -> Statement<'c> {
     named.bind(&of.privacy_consent_date)
 }
 
-fn read_care_provider_id(row: &Row) -> Result<CareProviderId> {
+pub(super) fn read_care_provider_id(row: &Row) -> Result<CareProviderId> {
     CareProviderId::new(row.get::<String>("care_provider_id")?).map_err(|_| DatabaseError::Corrupt("care provider id"))
 }
 

@@ -1,5 +1,6 @@
 //! Recordings as they stand, and their failures.
 
+use super::event_records::{QualityReport, read_quality};
 use super::patients::read_patient_id;
 use super::statement::Row;
 use super::{Database, DatabaseError, Result, Transaction, statements};
@@ -41,25 +42,6 @@ pub struct AxisRange {
     pub lowest: f64,
     /// Highest value.
     pub highest: f64,
-}
-
-/// The quality report of a recording, as it is kept.
-#[derive(Debug, Clone, PartialEq)]
-pub struct QualityReport {
-    /// From the first to the last timestamp, seconds.
-    pub duration_seconds: f64,
-    /// Intervals by duration, hertz.
-    pub effective_rate_hz: Option<f64>,
-    /// Intervals over three times the median one.
-    pub gaps: i32,
-    /// The longest interval, seconds.
-    pub longest_gap_seconds: f64,
-    /// Standard deviation of the intervals, seconds.
-    pub jitter_seconds: f64,
-    /// Timestamps that are not later than the one before.
-    pub non_monotonic: i32,
-    /// Axes on which every sample is the same.
-    pub constant_axes: Vec<String>,
 }
 
 /// Where a recording stands, and what its samples are worth.
@@ -215,24 +197,7 @@ fn uuids(ids: &[TestEventId]) -> Vec<Uuid> {
 
 fn read_details(row: &Row) -> Result<RecordingDetails> {
     let state = read_state(row.get::<Uuid>("test_event_id")?.into(), row)?;
-    let quality = match row.get("duration_seconds")? {
-        None => None,
-        Some(duration_seconds) => Some(QualityReport {
-            duration_seconds,
-            effective_rate_hz: row.get("effective_rate_hz")?,
-            gaps: row.get("gaps")?,
-            longest_gap_seconds: row.get("longest_gap_s")?,
-            jitter_seconds: row.get("jitter_s")?,
-            non_monotonic: row.get("non_monotonic")?,
-            constant_axes: row
-                .get::<String>("constant_axes")?
-                .split(',')
-                .filter(|axis| !axis.is_empty())
-                .map(str::to_owned)
-                .collect(),
-        }),
-    };
-    Ok(RecordingDetails { state, quality })
+    Ok(RecordingDetails { state, quality: read_quality(row)? })
 }
 
 pub(super) fn read_recording_day(row: &Row) -> Result<Day> {
@@ -254,22 +219,23 @@ pub(super) fn read_recording(row: &Row) -> Result<RecordingRow> {
     })
 }
 
-fn read_state(id: TestEventId, row: &Row) -> Result<RecordingState> {
-    let score = match row.get("value")? {
-        None => None,
-        Some(value) => Some(Score {
-            value,
-            lower: row.get("lower")?,
-            upper: row.get("upper")?,
-            model_version: ModelVersion::new(row.get::<String>("model_version")?)
-                .map_err(|_| DatabaseError::Corrupt("model version"))?,
-            backend: match row.get::<String>("backend")?.as_str() {
-                "local" => "local",
-                "sagemaker" => "sagemaker",
-                _ => return Err(DatabaseError::Corrupt("scoring backend")),
-            },
-        }),
-    };
+pub(super) fn read_score(row: &Row) -> Result<Option<Score>> {
+    let Some(value) = row.get("value")? else { return Ok(None) };
+    Ok(Some(Score {
+        value,
+        lower: row.get("lower")?,
+        upper: row.get("upper")?,
+        model_version: ModelVersion::new(row.get::<String>("model_version")?)
+            .map_err(|_| DatabaseError::Corrupt("model version"))?,
+        backend: match row.get::<String>("backend")?.as_str() {
+            "local" => "local",
+            "sagemaker" => "sagemaker",
+            _ => return Err(DatabaseError::Corrupt("scoring backend")),
+        },
+    }))
+}
+
+pub(super) fn read_state(id: TestEventId, row: &Row) -> Result<RecordingState> {
     let failure = match row.get("failure_code")? {
         None => None,
         Some(code) => {
@@ -282,7 +248,7 @@ fn read_state(id: TestEventId, row: &Row) -> Result<RecordingState> {
         movement: read_movement(row)?,
         status: RecordingStatus::from_name(&row.get::<String>("status")?).ok_or(DatabaseError::Corrupt("status"))?,
         balance_score: row.get("balance_score")?,
-        score,
+        score: read_score(row)?,
         samples: row.get("samples")?,
         sampling_rate_hz: row.get("sampling_rate_hz")?,
         failure,

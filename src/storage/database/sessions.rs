@@ -2,7 +2,7 @@
 
 use super::accounts::read_role;
 use super::statement::{Row, Sql};
-use super::{Database, Result, statements};
+use super::{Database, Result, Transaction, statements};
 use crate::domain::access::Role;
 use crate::domain::ids::{AccountId, SessionId};
 use chrono::{DateTime, Utc};
@@ -32,9 +32,57 @@ pub enum Refreshed {
     Unknown,
 }
 
+/// A session to be begun.
+#[derive(Clone, Copy)]
+pub struct NewSession<'a> {
+    /// Which.
+    pub id: SessionId,
+    /// Whose.
+    pub account: AccountId,
+    /// The hash of the account's password that was verified.
+    pub password_hash: &'a str,
+    /// Of its first refresh token.
+    pub refresh_hash: &'a [u8; 32],
+    /// Of the address where it begins.
+    pub address_hash: &'a [u8; 32],
+    /// Until when it holds, unless it is used before.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// A session, as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenSession {
+    /// Which.
+    pub id: SessionId,
+    /// When it began.
+    pub created_at: DateTime<Utc>,
+    /// Until when it holds, unless it is used before.
+    pub expires_at: DateTime<Utc>,
+}
+
 statements! {
-    ADD_SESSION = shared(
-        "INSERT INTO sessions (session_id, account_id, refresh_hash, created_at, expires_at) VALUES ($1, $2, $3, $4, $5)",
+    /// Not where the password was changed since it was verified: the lock waits for who changes it, and they end the sessions
+    /// that they find.
+    ADD_SESSION = each(
+        "INSERT INTO sessions (session_id, account_id, refresh_hash, address_hash, created_at, expires_at)
+         SELECT $1, account_id, $4, $5, $6, $7 FROM accounts WHERE account_id = $2 AND password_hash = $3",
+        "INSERT INTO sessions (session_id, account_id, refresh_hash, address_hash, created_at, expires_at)
+         SELECT $1, account_id, $4, $5, $6, $7 FROM accounts WHERE account_id = $2 AND password_hash = $3 FOR SHARE",
+    );
+    IS_KNOWN_ADDRESS = shared(
+        "SELECT EXISTS (SELECT 1 FROM accounts JOIN sessions USING (account_id)
+                        WHERE email = $1 AND address_hash = $2 AND expires_at > $3) AS known",
+    );
+    SESSIONS_OF = shared(
+        "SELECT session_id, created_at, expires_at FROM sessions
+         WHERE account_id = $1 AND expires_at > $2 AND revoked_at IS NULL ORDER BY expires_at DESC LIMIT $3",
+    );
+    REVOKE_ONE_OF = shared(
+        "UPDATE sessions SET revoked_at = $1 WHERE session_id = $2 AND account_id = $3 AND revoked_at IS NULL",
+    );
+    /// All but $3.
+    REVOKE_OF = shared(
+        "UPDATE sessions SET revoked_at = $1 WHERE account_id = $2 AND session_id <> $3 AND revoked_at IS NULL",
     );
     ROTATE = shared(
         "UPDATE sessions SET refresh_hash = $1, expires_at = $3
@@ -55,6 +103,7 @@ statements! {
          WHERE session_id = (SELECT session_id FROM used_refresh_tokens WHERE refresh_hash = $2) AND revoked_at IS NULL",
     );
     REVOKE = shared("UPDATE sessions SET revoked_at = $1 WHERE session_id = $2 AND revoked_at IS NULL");
+    IS_SESSION = shared("SELECT EXISTS (SELECT 1 FROM sessions WHERE session_id = $1) AS known");
     ADD_FIRST_KEY = shared(
         "INSERT INTO signing_keys (key_id, private_key, created_at, ordinal) VALUES ($1, $2, $3, 1)
          ON CONFLICT (ordinal) DO NOTHING",
@@ -90,21 +139,47 @@ statements! {
 }
 
 impl Database {
-    /// Begins a session.
+    /// Begins a session; false where the account's password is another by now.
     ///
     /// # Errors
     /// When the database cannot.
-    pub async fn create_session(
-        &self,
-        id: SessionId,
-        account: AccountId,
-        refresh_hash: &[u8; 32],
-        now: DateTime<Utc>,
-        expires_at: DateTime<Utc>,
-    ) -> Result<()> {
-        let add = self.write(ADD_SESSION).bind(Uuid::from(id)).bind(Uuid::from(account)).bind(refresh_hash);
-        add.bind(now).bind(expires_at).execute().await?;
-        Ok(())
+    pub async fn create_session(&self, new: NewSession<'_>, now: DateTime<Utc>) -> Result<bool> {
+        let add = self.write(ADD_SESSION).bind(Uuid::from(new.id)).bind(Uuid::from(new.account));
+        let add = add.bind(new.password_hash).bind(new.refresh_hash).bind(new.address_hash);
+        Ok(add.bind(now).bind(new.expires_at).execute().await? == 1)
+    }
+
+    /// Whether somebody signed in to the account of that e-mail address from there, and not too long ago.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn is_known_address(&self, email: &str, address_hash: &[u8; 32], now: DateTime<Utc>) -> Result<bool> {
+        self.read(IS_KNOWN_ADDRESS).bind(email).bind(address_hash).bind(now).one().await?.get("known")
+    }
+
+    /// The account's sessions that hold, those first that were used last, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn sessions_of(&self, account: AccountId, now: DateTime<Utc>, limit: u32) -> Result<Vec<OpenSession>> {
+        let rows = self.read(SESSIONS_OF).bind(Uuid::from(account)).bind(now).bind(limit).all().await?;
+        let read = |row: &Row| {
+            Ok(OpenSession {
+                id: row.get::<Uuid>("session_id")?.into(),
+                created_at: row.get("created_at")?,
+                expires_at: row.get("expires_at")?,
+            })
+        };
+        rows.iter().map(read).collect()
+    }
+
+    /// Ends a session of that account; false where it has no such that holds.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn revoke_session_of(&self, account: AccountId, id: SessionId, now: DateTime<Utc>) -> Result<bool> {
+        let revoke = self.write(REVOKE_ONE_OF).bind(now).bind(Uuid::from(id)).bind(Uuid::from(account));
+        Ok(revoke.execute().await? == 1)
     }
 
     /// Puts a new refresh token in the place of the one presented, which holds no longer. One that was used, however long
@@ -142,6 +217,14 @@ impl Database {
     /// When the database cannot.
     pub async fn revoke_session(&self, id: SessionId, now: DateTime<Utc>) -> Result<bool> {
         Ok(self.write(REVOKE).bind(now).bind(Uuid::from(id)).execute().await? == 1)
+    }
+
+    /// Whether there is such a session, whether or not it holds.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn is_session(&self, id: SessionId) -> Result<bool> {
+        self.read(IS_SESSION).bind(Uuid::from(id)).one().await?.get("known")
     }
 
     /// The session, where it holds.
@@ -231,7 +314,7 @@ impl Database {
         Ok(sessions + attempts)
     }
 
-    async fn delete_in_pieces(&self, piece: Sql, until: DateTime<Utc>) -> Result<u64> {
+    pub(super) async fn delete_in_pieces(&self, piece: Sql, until: DateTime<Utc>) -> Result<u64> {
         const AT_ONCE: u32 = 1_000;
         let mut deleted = 0;
         loop {
@@ -241,6 +324,20 @@ impl Database {
                 return Ok(deleted);
             }
         }
+    }
+}
+
+impl Transaction {
+    /// Ends the account's sessions, all but one.
+    pub(super) async fn revoke_sessions_of(
+        &mut self,
+        account: AccountId,
+        but: Option<SessionId>,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let but = but.map_or(Uuid::nil(), Uuid::from);
+        self.statement(REVOKE_OF).bind(now).bind(Uuid::from(account)).bind(but).execute().await?;
+        Ok(())
     }
 }
 

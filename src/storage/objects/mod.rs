@@ -7,7 +7,7 @@ mod error;
 mod folder;
 mod staged;
 #[cfg(test)]
-mod tests;
+pub(in crate::storage) mod tests;
 
 #[cfg(feature = "aws")]
 pub use bucket::{Bucket, BucketSettings, Encryption};
@@ -49,6 +49,15 @@ pub struct Listed {
     pub key: ObjectKey,
     /// Its length.
     pub bytes: u64,
+}
+
+/// How an object is answered to who follows a link.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// `Content-Type`.
+    pub media_type: &'static str,
+    /// `Content-Disposition`.
+    pub disposition: String,
 }
 
 impl Objects {
@@ -112,6 +121,18 @@ impl Objects {
         }
     }
 
+    /// The object's length, bytes.
+    ///
+    /// # Errors
+    /// [`ObjectError::NotFound`].
+    pub async fn size(&self, key: &ObjectKey) -> Result<u64, ObjectError> {
+        match self {
+            Self::Folder(folder) => folder.size(key).await,
+            #[cfg(feature = "aws")]
+            Self::Bucket(bucket) => bucket.at_home(bucket.size(key)).await,
+        }
+    }
+
     /// The last `bytes` of an object, or all of it where it is shorter; and its length. No digest, as of a range.
     ///
     /// # Errors
@@ -161,16 +182,21 @@ impl Objects {
         }
     }
 
-    /// An address under which anybody may read the object for so long; none where the store has no addresses. Whether
-    /// the object is there is not looked at.
+    /// An address under which anybody may read the object for so long, answered as `shown` says; none where the store has
+    /// no addresses. Whether the object is there is not looked at.
     ///
     /// # Errors
     /// When no address can be signed.
-    pub async fn link(&self, key: &ObjectKey, valid_for: Duration) -> Result<Option<String>, ObjectError> {
+    pub async fn link(
+        &self,
+        key: &ObjectKey,
+        valid_for: Duration,
+        shown: &Shown,
+    ) -> Result<Option<String>, ObjectError> {
         match self {
-            Self::Folder(folder) => Ok(folder.link(key, valid_for)),
+            Self::Folder(folder) => Ok(folder.link(key, valid_for, shown)),
             #[cfg(feature = "aws")]
-            Self::Bucket(bucket) => bucket.at_home(bucket.link(key, valid_for)).await.map(Some),
+            Self::Bucket(bucket) => bucket.at_home(bucket.link(key, valid_for, shown)).await.map(Some),
         }
     }
 

@@ -5,7 +5,7 @@
 mod bucket;
 #[cfg(feature = "aws")]
 mod faults;
-mod stores;
+pub(in crate::storage) mod stores;
 
 use super::*;
 use stores::Store;
@@ -135,6 +135,8 @@ async fn a_range_is_cut_at_the_end(store: Store) {
         assert_eq!(objects.get_range(&key("1"), range.clone()).await.unwrap(), expected, "{range:?}");
     }
     assert!(matches!(objects.get_range(&key("2"), 0..4).await, Err(ObjectError::NotFound)));
+    assert_eq!(objects.size(&key("1")).await.unwrap(), 10);
+    assert!(matches!(objects.size(&key("2")).await, Err(ObjectError::NotFound)));
     for (bytes, expected) in [(1, "9"), (4, "6789"), (10, "0123456789")] {
         assert_eq!(objects.get_tail(&key("1"), bytes).await.unwrap(), (expected.into(), 10), "{bytes}");
     }
@@ -226,6 +228,11 @@ async fn an_empty_object_is_an_object(store: Store) {
     assert!(matches!(objects.keep(&objects.stage(), &key("kept")).await, Err(ObjectError::Exists)));
 }
 
+/// How a link answers in these tests.
+fn as_csv() -> Shown {
+    Shown { media_type: "text/csv; charset=utf-8", disposition: "attachment; filename=\"a.csv\"".to_owned() }
+}
+
 async fn keys_with_odd_characters_survive(store: Store) {
     let objects = &store.objects;
     let mut odd = [
@@ -239,7 +246,7 @@ async fn keys_with_odd_characters_survive(store: Store) {
         objects.keep(&staged(objects, name.as_bytes()).await, &key(name)).await.unwrap();
         assert_eq!(objects.get(&key(name), None).await.unwrap(), name);
         assert_eq!(objects.get_range(&key(name), 0..3).await.unwrap(), "raw");
-        if let Some(link) = objects.link(&key(name), Duration::from_secs(60)).await.unwrap() {
+        if let Some(link) = objects.link(&key(name), Duration::from_secs(60), &as_csv()).await.unwrap() {
             let read = reqwest::get(link).await.unwrap().error_for_status().unwrap();
             assert_eq!(read.text().await.unwrap(), name);
         }

@@ -10,13 +10,14 @@ use crate::web::body::Fields;
 use crate::web::problem::Problem;
 use juniper::http::GraphQLResponse;
 use juniper::parser::parse_document_source;
-use juniper::{DefaultScalarValue, GraphQLError, ValidatedOperation, Variables};
+use juniper::{DefaultScalarValue, Definition, Document, GraphQLError, ValidatedOperation, Variables};
 use serde::Deserialize;
 use serde_json::Value;
+use std::sync::Arc;
 
 /// The schema, its bounds, and the documents that are known beforehand.
 pub struct Api {
-    schema: Schema,
+    schema: Arc<Schema>,
     bounds: GraphqlConfig,
     documents: Documents,
 }
@@ -63,7 +64,7 @@ struct Runnable<'t> {
 }
 
 /// Why a document is not run.
-enum Refused {
+pub(super) enum Refused {
     Ours(Refusal),
     Junipers(GraphQLError),
 }
@@ -81,7 +82,8 @@ impl From<GraphQLError> for Refused {
 }
 
 impl Refused {
-    fn response(self) -> Value {
+    /// The response.
+    pub(super) fn response(self) -> Value {
         match self {
             Self::Ours(refusal) => refusal.response(),
             Self::Junipers(error) => refused(error),
@@ -105,7 +107,12 @@ impl Api {
             Some(file) => Documents::read(file, &schema)
                 .map_err(|problem| ConfigError::NotAllowed { key: "graphql.persisted_documents", problem })?,
         };
-        Ok(Self { schema, bounds: config.clone(), documents })
+        Ok(Self { schema: Arc::new(schema), bounds: config.clone(), documents })
+    }
+
+    /// The schema.
+    pub(super) fn schema(&self) -> &Arc<Schema> {
+        &self.schema
     }
 
     /// What a request may ask for.
@@ -159,14 +166,32 @@ impl Api {
 
     /// Finds the document, and refuses one that is out of bounds before it is validated.
     fn check<'r>(&'r self, request: &'r Request, asked: &Measure) -> Result<Runnable<'r>, Refused> {
-        let text = request.named.text(&self.documents, self.bounds.only_persisted)?;
-        limits::check_length(text, &self.bounds)?;
-        let document =
-            parse_document_source::<DefaultScalarValue>(text, &self.schema.schema).map_err(GraphQLError::ParseError)?;
-        let name = request.operation_name.as_deref();
-        let measure = limits::measure(&document, &self.schema.schema, name, &request.variables)?.and(*asked);
+        let text = self.text(&request.named)?;
+        let document = self.parse(text)?;
+        let measure = self.measure(&document, request.operation_name.as_deref(), &request.variables)?.and(*asked);
         measure.check(&self.bounds)?;
         Ok(Runnable { text, measure })
+    }
+
+    /// The text of a document that may be run.
+    pub(super) fn text<'n>(&'n self, named: &'n Named) -> Result<&'n str, Refusal> {
+        named.text(&self.documents, self.bounds.only_persisted)
+    }
+
+    /// Reads a document, within the bounds of what is read.
+    pub(super) fn parse<'t>(&'t self, text: &'t str) -> Result<Vec<Definition<'t, DefaultScalarValue>>, Refused> {
+        limits::check_length(text, &self.bounds)?;
+        Ok(parse_document_source(text, &self.schema.schema).map_err(GraphQLError::ParseError)?)
+    }
+
+    /// Measures the operation of that name, or the only one.
+    pub(super) fn measure(
+        &self,
+        document: &Document<'_, DefaultScalarValue>,
+        operation_name: Option<&str>,
+        variables: &Variables,
+    ) -> Result<Measure, Refusal> {
+        limits::measure(document, &self.schema.schema, operation_name, variables)
     }
 
     async fn execute(&self, text: &str, request: &Request, context: &Context) -> Result<Executed, Refused> {

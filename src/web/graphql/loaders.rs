@@ -2,7 +2,8 @@
 //! one batch, which is one operation, for which the caller must be allowed every patient in it. Nothing is kept beyond its
 //! batch, so that what was read before a mutation is not told after it.
 
-use super::context::{Asker, field_error};
+use super::context::{Asker, failed};
+use crate::actors::ServiceError;
 use crate::actors::resolver::{
     AxisRangesOf, EventOf, MOST_IN_BATCH, Operation, PatientSummaries, PatientSummary, PatientsById, RecordingsOf,
     TestsOf,
@@ -59,7 +60,7 @@ type Loaded<B> = Result<Option<<B as Batch>::Found>, FieldError>;
 
 impl<B: Batch> BatchFn<B::Key, Loaded<B>> for Fetch<B> {
     async fn load(&mut self, keys: &[B::Key]) -> HashMap<B::Key, Loaded<B>> {
-        let found = self.asker.ask(B::of(keys)).await.map_err(|error| field_error(error.into()));
+        let found = self.asker.ask(B::of(keys)).await.map_err(failed);
         let of = |key: &B::Key| match &found {
             Ok(found) => Ok(found.get(key).cloned()),
             Err(error) => Err(error.clone()),
@@ -81,7 +82,7 @@ impl<B: Batch> Gathered<B> {
     pub(super) async fn load(&self, key: B::Key) -> FieldResult<Option<B::Found>> {
         match self.0.try_load(key).await {
             Ok(loaded) => loaded,
-            Err(_) => Err(field_error(crate::actors::ServiceError::busy("a batch lost a key").into())),
+            Err(_) => Err(failed(ServiceError::busy("a batch lost a key"))),
         }
     }
 }

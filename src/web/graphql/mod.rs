@@ -1,4 +1,4 @@
-//! `POST /graphql`, and the query page `GET /graphiql`.
+//! `POST /graphql`, live updates at `GET /graphql`, and the query page `GET /graphiql`.
 
 mod api;
 mod argument;
@@ -8,6 +8,7 @@ mod context;
 mod cursor;
 mod documents;
 mod limits;
+mod live;
 mod loaders;
 mod mutation;
 mod pages;
@@ -15,15 +16,18 @@ mod query;
 mod recording;
 mod refusal;
 mod schema;
+mod subscription;
 mod times;
 mod types;
 
 pub use api::Api;
+pub use live::LiveServices;
 
 use super::Services;
 use super::body::{Fields, read_value};
 use super::caller::Authenticated;
 use super::problem::Problem;
+use crate::domain::access::Caller;
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, web};
 use api::Request;
@@ -33,7 +37,7 @@ use serde_json::Value;
 /// Adds the routes.
 pub fn configure(routes: &mut web::ServiceConfig) {
     routes
-        .service(web::resource("/graphql").route(web::post().to(execute)))
+        .service(web::resource("/graphql").route(web::post().to(execute)).route(web::get().to(live::open)))
         .service(web::resource("/graphiql").route(web::get().to(query_page)));
 }
 
@@ -47,7 +51,7 @@ async fn execute(
     let api = &services.graphql;
     let bounds = api.bounds();
     let body = read_value(&request, payload, bounds.max_body_bytes).await?;
-    let context = Context::new(services.resolver.clone(), caller, bounds.max_page);
+    let context = context(&services, caller);
     let answer = match body {
         Value::Array(requests) => {
             if requests.is_empty() || requests.len() > bounds.max_batch {
@@ -63,6 +67,12 @@ async fn execute(
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .content_type(header::ContentType::json())
         .body(answer))
+}
+
+/// What the fields of that caller's request are resolved with.
+fn context(services: &Services, caller: Caller) -> Context {
+    let (resolver, reporter) = (services.resolver.clone(), services.reporter.clone());
+    Context::new(resolver, reporter, services.base.clone(), caller, services.graphql.bounds().max_page)
 }
 
 async fn query_page(services: web::Data<Services>) -> Result<HttpResponse, Problem> {

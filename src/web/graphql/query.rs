@@ -7,6 +7,7 @@ use super::cursor;
 use super::pages::{Model, PatientPage, Period, ScoreAverage, TestEventPage, total_asked};
 use super::types::{
     CareProvider, Measurement, MeasurementRange, MeasurementRecord, Patient, SortDirection, Stat, Test, TestEvent,
+    URLGenerated,
 };
 use crate::actors::resolver::{
     self, AccessesToPatient, AllTests, AssignedTests, CareProviderById, ModelsOf, PatientById, PatientDirectory,
@@ -18,6 +19,7 @@ use crate::domain::ids::Movement;
 use crate::storage::database::{
     AuditFilter, AuditPlace, PatientListFilter, TestEventFilter, TestEventListFilter, TimeOrder, Window,
 };
+use crate::web::downloads::address;
 use juniper::{DefaultScalarValue, Executor, FieldResult, graphql_object};
 
 /// Test events in an answer where the client names no count.
@@ -107,6 +109,30 @@ impl Query {
             let ask =
                 TestEventById { id: id("test_event_id", &test_event_id)?, patient: id("patient_id", &patient_id)? };
             context.ask(ask).await.map(TestEvent::from)
+        })
+        .await
+    }
+
+    /// Links to the report of a test event and to its recording, good for some minutes. What older clients say of the day and
+    /// the type is not needed: the event's row has them.
+    #[graphql(name = "downloadTestEventDetails")]
+    #[expect(clippy::too_many_arguments, reason = "the contract's")]
+    async fn download_test_event_details(
+        context: &Context,
+        test_event_id: String,
+        patient_name: String,
+        patient_id: String,
+        year: i32,
+        month: i32,
+        day: i32,
+        test_type: String,
+    ) -> FieldResult<Option<URLGenerated>> {
+        let _ = (year, month, day, test_type);
+        answer(async {
+            let (patient, event) = (id("patient_id", &patient_id)?, id("test_event_id", &test_event_id)?);
+            let links = context.documents(patient, event, patient_name).await?;
+            let address = |link| address(link, context.base());
+            Ok(URLGenerated { pdf_url: Some(address(links.report)), raw_url: links.csv.map(address) })
         })
         .await
     }
@@ -279,7 +305,6 @@ impl Query {
 
     /// Rows of the audit record, the latest first: for who looks after accounts. Is itself on the record.
     #[graphql(name = "auditRecords")]
-    #[expect(clippy::too_many_arguments, reason = "each is a filter")]
     async fn audit_records(
         context: &Context,
         patient_id: Option<String>,

@@ -41,7 +41,7 @@ impl Recording {
 
     /// Why it failed.
     fn failure(&self) -> Option<RecordingFailure> {
-        self.state().failure.clone().map(|failure| RecordingFailure { code: failure.code, message: failure.message })
+        self.state().failure.clone().map(RecordingFailure::from)
     }
 
     /// When it was acknowledged.
@@ -56,8 +56,7 @@ impl Recording {
 
     /// The quality report; null until it is converted.
     fn quality(&self) -> Option<Quality> {
-        let samples = i32::try_from(self.state().samples).unwrap_or(i32::MAX);
-        self.0.quality.clone().map(|report| Quality::new(samples, report))
+        self.0.quality.clone().map(Quality::from)
     }
 
     /// Lowest and highest value of each axis, by name; empty until it is converted.
@@ -71,6 +70,42 @@ impl Recording {
 impl Recording {
     fn state(&self) -> &RecordingState {
         &self.0.state
+    }
+}
+
+/// Where a recording stands. Times are RFC 3339, UTC.
+#[derive(GraphQLObject)]
+#[graphql(rename_all = "none")]
+pub(super) struct RecordingStatus {
+    test_event_id: String,
+    patient_id: String,
+    movement: String,
+    /// `received`, `converted`, `training`, `awaiting_model`, `scored` or `failed`.
+    status: String,
+    balance_score: Option<i32>,
+    score: Option<RecordingScore>,
+    samples: Option<i32>,
+    sampling_rate_hz: Option<f64>,
+    failure: Option<RecordingFailure>,
+    received_at: String,
+    updated_at: String,
+}
+
+impl From<&RecordingState> for RecordingStatus {
+    fn from(state: &RecordingState) -> Self {
+        Self {
+            test_event_id: state.test_event_id.to_string(),
+            patient_id: state.patient_id.to_string(),
+            movement: state.movement.to_string(),
+            status: state.status.name().to_owned(),
+            balance_score: state.balance_score,
+            score: state.score.clone().map(RecordingScore::from),
+            samples: i32::try_from(state.samples).ok(),
+            sampling_rate_hz: state.sampling_rate_hz,
+            failure: state.failure.clone().map(RecordingFailure::from),
+            received_at: times::shown(state.received_at),
+            updated_at: times::shown(state.updated_at),
+        }
     }
 }
 
@@ -109,6 +144,12 @@ pub(super) struct RecordingFailure {
     message: String,
 }
 
+impl From<score::Failure> for RecordingFailure {
+    fn from(failure: score::Failure) -> Self {
+        Self { code: failure.code, message: failure.message }
+    }
+}
+
 /// What can be said of a recording's quality from its samples alone.
 #[derive(GraphQLObject)]
 #[graphql(rename_all = "none")]
@@ -129,16 +170,17 @@ pub(super) struct Quality {
     constant_axes: Vec<String>,
 }
 
-impl Quality {
-    fn new(samples: i32, report: database::QualityReport) -> Self {
+impl From<database::QualityReport> for Quality {
+    fn from(report: database::QualityReport) -> Self {
+        let whole = |number: i64| i32::try_from(number).unwrap_or(i32::MAX);
         Self {
-            samples,
+            samples: whole(report.samples),
             duration_seconds: report.duration_seconds,
             effective_rate_hz: report.effective_rate_hz,
-            gaps: report.gaps,
+            gaps: whole(report.gaps),
             longest_gap_seconds: report.longest_gap_seconds,
             jitter_seconds: report.jitter_seconds,
-            non_monotonic: report.non_monotonic,
+            non_monotonic: whole(report.non_monotonic),
             constant_axes: report.constant_axes,
         }
     }

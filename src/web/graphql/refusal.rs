@@ -46,7 +46,12 @@ pub(super) fn code_of(error: &GraphQLError) -> &'static str {
 
 /// Gives each error that has none a code. Fields give theirs; what juniper itself finds wrong with a value has none.
 pub(super) fn give_codes(response: &mut Value, code: &'static str) {
-    let errors = response.get_mut("errors").and_then(Value::as_array_mut);
+    give_codes_to(response.get_mut("errors"), code);
+}
+
+/// The same for a list of errors.
+pub(super) fn give_codes_to(errors: Option<&mut Value>, code: &'static str) {
+    let errors = errors.and_then(Value::as_array_mut);
     for error in errors.into_iter().flatten().filter_map(Value::as_object_mut) {
         if error.get("extensions").is_none_or(Value::is_null) {
             error.insert("extensions".into(), json!({ "code": code }));

@@ -1,13 +1,13 @@
 //! The schema: which operations there are.
 
-use super::context::Context;
 use super::mutation::Mutation;
 use super::query::Query;
-use juniper::{EmptySubscription, RootNode};
+use super::subscription::Subscription;
+use juniper::RootNode;
 
 /// The schema with its operations.
-pub(super) type Schema = RootNode<Query, Mutation, EmptySubscription<Context>>;
+pub(super) type Schema = RootNode<Query, Mutation, Subscription>;
 
 pub(super) fn schema() -> Schema {
-    Schema::new(Query, Mutation, EmptySubscription::new())
+    Schema::new(Query, Mutation, Subscription)
 }

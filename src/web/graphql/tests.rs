@@ -1,7 +1,10 @@
 use super::*;
+use crate::actors::compute::Compute;
+use crate::actors::links::Links;
 use crate::actors::metrics::Metrics;
-use crate::actors::resolver::Resolver;
-use crate::actors::supervision::{SupervisionPolicy, Supervisor};
+use crate::actors::reporter::{Reporter, ReporterDeps, UnderWay};
+use crate::actors::resolver::{Resolver, ResolverDeps};
+use crate::actors::supervision::{Handle, SupervisionPolicy, Supervisor};
 use crate::config::GraphqlConfig;
 use crate::domain::access::{Caller, Role};
 use crate::domain::audit::Origin;
@@ -9,7 +12,9 @@ use crate::domain::entropy::Entropy;
 use crate::domain::ids::{AccountId, SessionId};
 use crate::storage::database::Database;
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 pub(super) struct Bench {
     api: Api,
@@ -41,11 +46,12 @@ impl Bench {
             backoff_cap: second,
             blocking_threads: 4,
         };
+        let reporter = reporter(&deps, &policy);
         let (resolver, supervisor) =
             Supervisor::start(&policy, &Metrics::new(), &Entropy::from_seed(1), move || Resolver::new(deps.clone()));
         let (account, session) = (AccountId::from(uuid::Uuid::nil()), SessionId::from(uuid::Uuid::nil()));
         let caller = Caller { account, session, role: Role::Admin, origin: Origin::default() };
-        let context = Context::new(resolver, caller, config.max_page);
+        let context = Context::new(resolver, reporter, Arc::default(), caller, config.max_page);
         Self { api: Api::new(&config).unwrap(), context, database, supervisor, _folder: folder }
     }
 
@@ -53,6 +59,24 @@ impl Bench {
         let fields = Fields::try_from(json!({ "query": query, "variables": variables })).unwrap();
         serde_json::from_slice(&self.api.run(Request::read(fields).unwrap(), &self.context).await).unwrap()
     }
+}
+
+fn reporter(deps: &ResolverDeps, policy: &SupervisionPolicy) -> Handle<Reporter> {
+    let entropy = Entropy::from_seed(1);
+    let (database, objects, clock) = (deps.database.clone(), deps.objects.clone(), deps.clock.clone());
+    let links = Links::new(database.clone(), objects.clone(), clock.clone(), entropy.clone(), Duration::from_secs(1));
+    let deps = ReporterDeps {
+        database,
+        objects,
+        clock,
+        compute: Compute::new(1),
+        links,
+        requests: Arc::new(Semaphore::new(1)),
+        at_once: Arc::new(Semaphore::new(1)),
+        deadline: Duration::from_secs(5),
+        under_way: UnderWay::default(),
+    };
+    Supervisor::start(policy, &Metrics::new(), &entropy, move || Reporter::new(deps.clone())).0
 }
 
 /// Counted is what reads the answer: an admin's authorisation asks the database nothing, nobody is authenticated here, and
@@ -120,6 +144,7 @@ async fn operations_have_the_signatures_of_the_contract() {
         "getTestEvents(patient_id: String!, test_type: String, from_time: String, to_time: String, sort: SortDirection, count: Int): [TestEvent]",
         "getTestEventById(test_event_id: String!, patient_id: String!): TestEvent",
         "getAllAvailableTests(): [Test]",
+        "downloadTestEventDetails(test_event_id: String!, patient_name: String!, patient_id: String!, year: Int!, month: Int!, day: Int!, test_type: String!): URLGenerated",
         "getAllPatients(): [Patient]",
         "getPatientAssignedTests(patient_id: String!): [Test]",
         "getScoreStatsOverTime(patient_id: String!, from_time: String!, to_time: String!, stat: Stat!, movement: String): String",

@@ -196,6 +196,16 @@ impl TestEvent {
     }
 }
 
+/// Where an event's documents can be read for some minutes, by anybody who has the address.
+#[derive(GraphQLObject)]
+#[graphql(rename_all = "none")]
+pub(super) struct URLGenerated {
+    /// The report, PDF.
+    pub(super) pdf_url: Option<String>,
+    /// The recording, CSV; null where none is converted.
+    pub(super) raw_url: Option<String>,
+}
+
 /// An order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, GraphQLEnum)]
 #[graphql(rename_all = "none")]

@@ -1,46 +1,25 @@
-//! Accounts and sessions: `/v1/accounts`, `/v1/sessions`, `/.well-known/jwks.json`.
+//! Sessions: `/v1/sessions`, `/.well-known/jwks.json`.
 
 use super::Services;
+use super::accounts::{LARGEST_BODY, proof};
 use super::body::read_object;
 use super::caller::{Authenticated, client_address};
 use super::problem::Problem;
 use crate::actors::ServiceError;
-use crate::actors::session_auth::{PublishedKeys, Refresh, SignIn, SignOut, SignUp, Tokens};
+use crate::actors::session_auth::{EndSession, OwnSessions, PublishedKeys, Refresh, SignIn, SignOut, Tokens};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
+use chrono::SecondsFormat;
 use serde_json::json;
-
-/// Bytes of the largest body.
-const LARGEST_BODY: usize = 16 << 10;
 
 /// Adds the routes.
 pub fn configure(routes: &mut web::ServiceConfig) {
     routes
-        .service(web::resource("/v1/accounts").route(web::post().to(sign_up)))
-        .service(web::resource("/v1/sessions").route(web::post().to(sign_in)))
+        .service(web::resource("/v1/sessions").route(web::post().to(sign_in)).route(web::get().to(own_sessions)))
         .service(web::resource("/v1/sessions/refresh").route(web::post().to(refresh)))
         .service(web::resource("/v1/sessions/current").route(web::delete().to(sign_out)))
+        .service(web::resource("/v1/sessions/{session_id}").route(web::delete().to(end_session)))
         .service(web::resource("/.well-known/jwks.json").route(web::get().to(published_keys)));
-}
-
-async fn sign_up(
-    request: HttpRequest,
-    payload: web::Payload,
-    services: web::Data<Services>,
-) -> Result<HttpResponse, Problem> {
-    let mut fields = read_object(&request, payload, LARGEST_BODY).await?;
-    let ask = SignUp {
-        email: fields.text("email")?,
-        password: fields.text("password")?,
-        first_name: fields.optional_text("first_name")?,
-        last_name: fields.optional_text("last_name")?,
-        peer: client_address(&request, &services.trusted_proxies),
-    };
-    fields.finish()?;
-    let made = services.session_auth.ask(ask).await.map_err(ServiceError::from)??;
-    Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(
-        json!({ "account_id": made.account.to_string(), "role": "patient", "patient_id": made.patient.as_str() }),
-    ))
 }
 
 async fn sign_in(
@@ -50,9 +29,11 @@ async fn sign_in(
 ) -> Result<HttpResponse, Problem> {
     let mut fields = read_object(&request, payload, LARGEST_BODY).await?;
     let (email, password) = (fields.text("email")?, fields.text("password")?);
+    let second_factor = proof(&mut fields)?;
     fields.finish()?;
     let peer = client_address(&request, &services.trusted_proxies);
-    let tokens = services.session_auth.ask(SignIn { email, password, peer }).await.map_err(ServiceError::from)??;
+    let ask = SignIn { email, password, second_factor, peer };
+    let tokens = services.session_auth.ask(ask).await.map_err(ServiceError::from)??;
     Ok(token_document(&tokens))
 }
 
@@ -73,6 +54,37 @@ async fn sign_out(
     services: web::Data<Services>,
 ) -> Result<HttpResponse, Problem> {
     services.session_auth.ask(SignOut { caller }).await.map_err(ServiceError::from)??;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn own_sessions(
+    Authenticated(caller): Authenticated,
+    services: web::Data<Services>,
+) -> Result<HttpResponse, Problem> {
+    let current = caller.session;
+    let open = services.session_auth.ask(OwnSessions { caller }).await.map_err(ServiceError::from)??;
+    let sessions: Vec<_> = open
+        .iter()
+        .map(|session| {
+            json!({
+                "session_id": session.id.to_string(),
+                "created_at": session.created_at.to_rfc3339_opts(SecondsFormat::Micros, true),
+                "expires_at": session.expires_at.to_rfc3339_opts(SecondsFormat::Micros, true),
+                "current": session.id == current,
+            })
+        })
+        .collect();
+    Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "sessions": sessions })))
+}
+
+async fn end_session(
+    Authenticated(caller): Authenticated,
+    session: web::Path<String>,
+    services: web::Data<Services>,
+) -> Result<HttpResponse, Problem> {
+    // What is no id is that of no session.
+    let session = session.parse().map_err(|_| ServiceError::NotFound("session"))?;
+    services.session_auth.ask(EndSession { caller, session }).await.map_err(ServiceError::from)??;
     Ok(HttpResponse::NoContent().finish())
 }
 

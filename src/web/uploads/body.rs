@@ -1,7 +1,7 @@
 //! The body of an upload on its way to the disk: decoded, counted and cut off at a cap, a buffer at a time.
 
 use super::super::Services;
-use super::places::Place;
+use super::super::places::Place;
 use crate::actors::ServiceError;
 use crate::domain::access::Caller;
 use crate::domain::recording::Refusal;

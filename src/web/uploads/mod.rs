@@ -1,10 +1,7 @@
 //! `POST /v1/recordings` and `GET /v1/recordings/{testID}`.
 
 mod body;
-mod places;
 mod status;
-
-pub use places::Places;
 
 use super::Services;
 use super::caller::Authenticated;

@@ -3,10 +3,14 @@
 mod backends;
 mod client;
 mod documents;
+mod publisher;
+mod subscriber;
 
 pub(crate) use backends::Backends;
 pub(crate) use client::{Answer, Client};
 pub(crate) use documents::{document, fresh_id, recording, shared_data};
+pub(crate) use publisher::Publisher;
+pub(crate) use subscriber::Subscriber;
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -65,6 +69,11 @@ impl Program {
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         let settings = backends.settings().into_iter().chain(settings).collect();
         Self { backends: backends.clone(), folder, settings, child: None, url: String::new() }
+    }
+
+    /// Changes a setting, for the next start.
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        self.settings.push((key.to_owned(), value.to_owned()));
     }
 
     /// Starts it on the folder that it has, with failpoints where given.
@@ -184,6 +193,20 @@ impl Program {
             .filter(|line| line.starts_with(prefix))
             .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
             .sum()
+    }
+
+    /// Changes the database directly, as an operator would.
+    pub(crate) async fn change(&self, sql: &'static str) {
+        use sqlx::Connection as _;
+        if let Some(url) = self.backends.postgres_url() {
+            let mut connection = sqlx::PgConnection::connect(&url).await.unwrap();
+            sqlx::query(sql).execute(&mut connection).await.unwrap();
+            return connection.close().await.unwrap();
+        }
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(self.folder().join("stance.db"));
+        let pool = sqlx::SqlitePool::connect_with(options).await.unwrap();
+        sqlx::query(sql).execute(&pool).await.unwrap();
+        pool.close().await;
     }
 
     /// Asks the database directly, as an auditor would: one number.

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Longest wait for the objects to be gone.
 const WAIT: Duration = Duration::from_secs(5);
+/// Longest time for which work that was under way is reckoned with.
+const LONGEST_GRACE: TimeDelta = TimeDelta::days(7);
 /// Longest time without a hint before the row is looked at.
 const SILENCE: Duration = Duration::from_millis(500);
 
@@ -46,7 +48,10 @@ impl Operation for DeleteTestEvent {
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Erased, ServiceError> {
         let policy = deps.ledger.policy();
-        let grace = |kind| TimeDelta::from_std(policy.deadline(kind) + policy.lease).unwrap_or(TimeDelta::MAX);
+        let grace = |kind| {
+            let grace = TimeDelta::from_std(policy.deadline(kind).saturating_add(policy.lease));
+            grace.unwrap_or(LONGEST_GRACE).min(LONGEST_GRACE)
+        };
         let request = DeletionRequest {
             id: self.id,
             patient: self.patient,

@@ -1,10 +1,13 @@
 //! The operations, a subject a file.
 
+mod accounts;
 mod assigned_tests;
 mod audit;
 mod care_providers;
 mod deletion;
+mod documents;
 mod lists;
+mod live;
 mod measurements;
 mod models;
 mod patient_lists;
@@ -14,11 +17,14 @@ mod test_event_lists;
 mod test_events;
 mod test_types;
 
+pub use accounts::{Accounts, AccountsPage, RemoveSecondFactorOf, SetRole};
 pub use assigned_tests::{AssignTest, AssignedTests, Assignment, TestsOf, UnassignTest};
 pub use audit::{AccessesToPatient, AuditPage, AuditRecords};
 pub use care_providers::{CareProviderById, CreateCareProvider, LinkPatient, PatientsOfCareProvider};
 pub use deletion::{DeleteTestEvent, Erased};
+pub use documents::{DocumentsLeave, ReadDocuments, ReadRecord, RecordLeave};
 pub use lists::{EventOf, Listed, MOST_COUNTED, MOST_IN_BATCH, Total};
+pub use live::{BeginWatch, WatchedRecording};
 pub use measurements::{RangesOverTime, SamplesOfAxis, ScoresOverTime, ToldSamples};
 pub use models::ModelsOf;
 pub use patient_lists::{PatientList, PatientSummaries, PatientSummary, PatientsById};

@@ -81,7 +81,9 @@ impl Operation for PutBalanceScore {
         check_score("balance_score", self.score)?;
         let patient = self.patient(deps).await?;
         let scored = deps.database.put_balance_score(self.id, &patient, self.score).await?;
-        scored.ok_or(ServiceError::NotFound(Self::SUBJECT))
+        let scored = scored.ok_or(ServiceError::NotFound(Self::SUBJECT))?;
+        deps.updates.publish(self.id, true);
+        Ok(scored)
     }
 }
 

@@ -215,12 +215,12 @@ fn read_mark(row: &Row, position: &'static str, link: &'static str) -> Result<Ma
 fn read_kept(row: &Row) -> Result<Kept> {
     let patients: String = row.get("patients")?;
     let record = Record {
-        at: row.get("at")?,
+        // What is no time, or below no list, was tampered with: it is read as what nobody writes, and does not fit its link.
+        at: row.get("at").unwrap_or(DateTime::UNIX_EPOCH),
         role: row.get::<String>("role")?.into(),
         account: row.get("account_id")?,
         acting_as: row.get("acting_as")?,
         operation: row.get::<String>("operation")?.into(),
-        // What is no list was tampered with, and is read as a patient whom nobody has.
         patients: serde_json::from_str(&patients).unwrap_or_else(|_| vec![patients]),
         test_event: row.get("test_event_id")?,
         care_provider: row.get("care_provider_id")?,

@@ -5,29 +5,40 @@
 
 use super::*;
 use crate::storage::database::{
-    accounts, assigned_tests, audit, deletions, jobs, measurements, models, patient_lists, patients, recordings,
-    sessions, steps, test_event_lists, test_events,
+    accounts, assigned_tests, audit, changes, compaction, deletions, event_records, jobs, lake, mails, measurements,
+    models, patient_lists, patients, provider_keys, recordings, second_factors, secrets, sessions, steps,
+    test_event_lists, test_events,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Every file's statements.
-const REGISTRY: [&[Sql]; 19] = [
+const REGISTRY: &[&[Sql]] = &[
     STATEMENTS,
     accounts::STATEMENTS,
     assigned_tests::STATEMENTS,
     audit::STATEMENTS,
     audit::postgres::STATEMENTS,
     audit::sqlite::STATEMENTS,
+    changes::STATEMENTS,
+    compaction::STATEMENTS,
     deletions::STATEMENTS,
+    deletions::pending::STATEMENTS,
+    deletions::unlearning::STATEMENTS,
+    event_records::STATEMENTS,
     hints::STATEMENTS,
     jobs::STATEMENTS,
+    lake::STATEMENTS,
     measurements::STATEMENTS,
+    mails::STATEMENTS,
     models::STATEMENTS,
     patient_lists::STATEMENTS,
     patients::STATEMENTS,
+    provider_keys::STATEMENTS,
     recordings::STATEMENTS,
+    second_factors::STATEMENTS,
+    secrets::STATEMENTS,
     sessions::STATEMENTS,
     steps::postgres::STATEMENTS,
     steps::sqlite::STATEMENTS,
@@ -35,7 +46,8 @@ const REGISTRY: [&[Sql]; 19] = [
     test_events::STATEMENTS,
 ];
 /// Tables whose size has no bound.
-pub(super) const GROWING: [&str; 22] = [
+pub(super) const GROWING: &[&str] = &[
+    "account_codes",
     "accounts",
     "assigned_tests",
     "audit_patients",
@@ -46,13 +58,17 @@ pub(super) const GROWING: [&str; 22] = [
     "deletions",
     "features",
     "jobs",
+    "lake_files",
+    "mails",
     "models",
     "patient_care_providers",
     "patient_terms",
     "patients",
     "quality_reports",
     "recordings",
+    "recovery_codes",
     "scores",
+    "second_factors",
     "sessions",
     "sign_in_attempts",
     "test_events",
@@ -155,6 +171,10 @@ pub(super) const FILL: &str = "
         FROM generate_series(1, 4000) n;
     INSERT INTO sessions SELECT gen_random_uuid(), account_id, sha256(account_id::text::bytea), now(),
         now() + random() * interval '30 days', NULL FROM accounts;
+    INSERT INTO mails SELECT gen_random_uuid(), email, 'reset', 0, now() + random() * interval '1 h', now() FROM accounts;
+    INSERT INTO account_codes SELECT account_id, 'reset', '', 9, now() + random() * interval '1 h' FROM accounts;
+    INSERT INTO second_factors SELECT account_id, '', now(), 0 FROM accounts;
+    INSERT INTO recovery_codes SELECT account_id, sha256(n::text::bytea) FROM accounts, generate_series(1, 10) n;
     INSERT INTO used_refresh_tokens SELECT sha256(session_id::text::bytea), session_id FROM sessions;
     INSERT INTO audit_records SELECT n, now() - n * interval '1 s', 'patient', n % 400, NULL, 'read', '[]', NULL, NULL, NULL,
         NULL, 'allowed', NULL, '' FROM generate_series(1000000, 1012000) n;
@@ -185,4 +205,8 @@ pub(super) const FILL: &str = "
         ON CONFLICT DO NOTHING;
     INSERT INTO deletions SELECT gen_random_uuid(), 1, 'fill-1', true, false, now(), now() FROM generate_series(1, 4000);
     INSERT INTO deletion_objects SELECT test_event_id, 'key-' || n FROM deletions, generate_series(1, 4) n;
+    INSERT INTO lake_files SELECT 'fill-' || n, 'fill-' || 1 + n % 4000, 'sit-to-stand', 2026, 1 + n % 12,
+        CASE WHEN n % 50 = 0 THEN 'replaced' ELSE 'live' END, 1, 1, 1, CASE WHEN n % 60 = 0 THEN 1 ELSE 0 END, 0, 1, now()
+        FROM generate_series(1, 12000) n ON CONFLICT DO NOTHING;
+    UPDATE recordings SET lake_file = 'fill-' || training_ordinal WHERE training_ordinal % 4 <> 0 AND patient_id LIKE 'fill-%';
     ANALYZE";

@@ -25,9 +25,18 @@ impl Clinic {
             role: Role::CareProvider(id.clone()),
             first_name: None,
             last_name: None,
+            confirmation: Confirmation::Vouched,
         };
         database.create_account(&new, now()).await.unwrap();
-        database.create_session(session, account, &[1; 32], now(), later(60)).await.unwrap();
+        let new = NewSession {
+            id: session,
+            account,
+            password_hash: "",
+            refresh_hash: &[1; 32],
+            address_hash: &[2; 32],
+            expires_at: later(60),
+        };
+        database.create_session(new, now()).await.unwrap();
         let link = PatientLink { care_provider: id.clone(), patient: PatientId::new("p-1").unwrap() };
         database.link_patient(&link, now()).await.unwrap();
         Self { id, account, session }

@@ -10,7 +10,7 @@ mod upload;
 pub use connect::{BucketSettings, Encryption};
 
 use super::staged::Spot;
-use super::{Listed, ObjectError, PAGE, Page, Staged};
+use super::{Listed, ObjectError, PAGE, Page, Shown, Staged};
 use crate::domain::entropy::Entropy;
 use crate::domain::object_key::ObjectKey;
 use aws_sdk_s3::Client;
@@ -125,10 +125,17 @@ impl Bucket {
         request.send().await.map_err(|error| Failure::of("ListObjectsV2", &error).into())
     }
 
-    pub(super) async fn link(&self, key: &ObjectKey, valid_for: Duration) -> Result<String, ObjectError> {
+    pub(super) async fn link(
+        &self,
+        key: &ObjectKey,
+        valid_for: Duration,
+        shown: &Shown,
+    ) -> Result<String, ObjectError> {
         let validity = PresigningConfig::expires_in(valid_for)
             .map_err(|_| ObjectError::Refused("a link cannot be valid for so long".into()))?;
         let request = self.0.client.get_object().bucket(&self.0.name).key(self.key(key));
+        let request = request.response_content_type(shown.media_type).response_cache_control("no-store");
+        let request = request.response_content_disposition(&shown.disposition);
         let signed = request.presigned(validity).await.map_err(|error| Failure::of("GetObject", &error))?;
         Ok(signed.uri().to_owned())
     }

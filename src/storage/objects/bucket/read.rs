@@ -94,6 +94,20 @@ impl Bucket {
         Ok(Box::pin(self.read(key, &Part::Range(range))).await?.bytes)
     }
 
+    pub(in crate::storage::objects) async fn size(&self, key: &ObjectKey) -> Result<u64, ObjectError> {
+        let request = self.0.client.head_object().bucket(&self.0.name).key(self.key(key)).send();
+        match Box::pin(tokio::time::timeout(self.0.timeout, request)).await.map_err(too_slow)? {
+            Ok(head) => head
+                .content_length()
+                .and_then(|length| u64::try_from(length).ok())
+                .ok_or(ObjectError::Unavailable("it did not say how long an object is")),
+            Err(error) => match Failure::of("HeadObject", &error) {
+                Failure { kind: Kind::NotFound, .. } => Err(ObjectError::NotFound),
+                failure => Err(failure.into()),
+            },
+        }
+    }
+
     pub(in crate::storage::objects) async fn get_tail(
         &self,
         key: &ObjectKey,

@@ -10,7 +10,7 @@ mod tests;
 pub(super) use staging::Staging;
 
 use super::staged::Spot;
-use super::{Digest, ObjectError, Page, Staged, on_disk};
+use super::{Digest, ObjectError, Page, Shown, Staged, on_disk};
 use crate::domain::entropy::Entropy;
 use crate::domain::object_key::ObjectKey;
 use bytes::Bytes;
@@ -100,6 +100,11 @@ impl Folder {
         .await
     }
 
+    pub(super) async fn size(&self, key: &ObjectKey) -> Result<u64, ObjectError> {
+        let path = self.path(key);
+        on_disk(move || Ok(fs::metadata(path)?.len())).await
+    }
+
     pub(super) async fn delete(&self, key: &ObjectKey) -> Result<(), ObjectError> {
         let path = self.path(key);
         on_disk(move || match fs::remove_file(path) {
@@ -116,7 +121,7 @@ impl Folder {
     }
 
     /// A folder has no addresses.
-    pub(super) fn link(&self, _: &ObjectKey, _: Duration) -> Option<String> {
+    pub(super) fn link(&self, _: &ObjectKey, _: Duration, _: &Shown) -> Option<String> {
         None
     }
 

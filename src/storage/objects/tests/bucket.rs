@@ -11,7 +11,7 @@ async fn a_link_reads_one_object_until_it_ends() {
     let server = Server::s3s_fs().await;
     let objects = server.objects().await;
     objects.put(&key("a b/1"), "text".into()).await.unwrap();
-    let link = objects.link(&key("a b/1"), Duration::from_secs(2)).await.unwrap().unwrap();
+    let link = objects.link(&key("a b/1"), Duration::from_secs(2), &as_csv()).await.unwrap().unwrap();
     let read = reqwest::get(&link).await.unwrap();
     assert_eq!((read.status().as_u16(), &*read.text().await.unwrap()), (200, "text"));
     let other = reqwest::get(link.replace("/1?", "/2?")).await.unwrap();
@@ -89,7 +89,7 @@ async fn the_server_is_told_to_encrypt() {
         let objects = open(settings, Sizes::default()).await.unwrap();
         for (name, length) in [("small", 10), ("large", stores::IN_PARTS)] {
             objects.put(&key(name), noise(length).into()).await.unwrap();
-            let link = objects.link(&key(name), Duration::from_secs(60)).await.unwrap().unwrap();
+            let link = objects.link(&key(name), Duration::from_secs(60), &as_csv()).await.unwrap().unwrap();
             let answer = reqwest::get(link).await.unwrap().error_for_status().unwrap();
             assert_eq!(answer.headers()["x-amz-server-side-encryption"], expected, "{name}");
         }

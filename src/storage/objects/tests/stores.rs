@@ -10,8 +10,8 @@ pub(super) const MAX_READ: usize = 24 << 20;
 pub(super) const IN_PARTS: usize = 9 << 20;
 
 /// A store, and what it needs to live.
-pub(super) struct Store {
-    pub(super) objects: Objects,
+pub(in crate::storage) struct Store {
+    pub(in crate::storage) objects: Objects,
     _alive: Box<dyn Any + Send>,
 }
 
@@ -21,14 +21,14 @@ impl Store {
     }
 }
 
-pub(super) fn folder() -> Store {
+pub(in crate::storage) fn folder() -> Store {
     let folder = tempfile::tempdir().unwrap();
     let objects = Folder::open(folder.path(), MAX_READ as u64, &Entropy::from_system()).unwrap();
     Store::new(Objects::Folder(objects), folder)
 }
 
 #[cfg(feature = "aws")]
-pub(super) use servers::*;
+pub(in crate::storage) use servers::*;
 
 #[cfg(feature = "aws")]
 mod servers {
@@ -42,12 +42,12 @@ mod servers {
     use std::time::Duration;
     use tempfile::TempDir;
 
-    pub(in super::super) async fn moto() -> Store {
+    pub(in crate::storage) async fn moto() -> Store {
         let server = Server::moto().await;
         Store::new(server.objects().await, server)
     }
 
-    pub(in super::super) async fn s3s_fs() -> Store {
+    pub(in crate::storage) async fn s3s_fs() -> Store {
         let server = Server::s3s_fs().await;
         Store::new(server.objects().await, server)
     }

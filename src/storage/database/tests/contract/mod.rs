@@ -2,7 +2,10 @@
 
 mod accounts;
 mod audit;
+mod changes;
 mod deletions;
+mod event_records;
+mod lake;
 mod lists;
 mod measurements;
 mod patients;
@@ -15,7 +18,10 @@ use crate::domain::ids::{AccountId, CareProviderId, SessionId};
 use crate::domain::score::{Failure, Score};
 use accounts::*;
 use audit::*;
+use changes::*;
 use deletions::*;
+use event_records::*;
+use lake::*;
 use lists::*;
 use measurements::*;
 use patients::*;
@@ -60,7 +66,15 @@ contract! {
     jobs_that_are_given_back_are_leased_again_at_the_same_attempt,
     an_account_has_one_address_and_its_patient,
     a_refresh_token_holds_once_and_used_again_ends_its_session,
+    an_owner_sees_and_ends_their_sessions_and_no_others,
+    a_changed_password_or_role_ends_sessions,
+    a_mail_waits_once_and_is_taken_by_one_until_it_is_done_with,
+    a_code_holds_for_its_attempts_and_once,
+    a_second_factor_counts_from_its_first_code_and_no_step_counts_twice,
+    the_newest_key_set_of_an_issuer_is_kept,
     the_first_signing_key_stays,
+    the_first_secret_of_a_purpose_stays,
+    an_event_is_told_of_as_a_whole,
     attempts_to_sign_in_are_counted_in_their_window,
     the_audit_record_is_one_chain_and_is_found_by_patient_account_and_time,
     what_retention_takes_away_leaves_a_chain_that_begins_later,
@@ -71,6 +85,10 @@ contract! {
     events_are_paged_in_time_and_filtered,
     what_lists_show_of_patients_and_recordings,
     scores_are_averaged_over_weeks_and_months_with_the_change,
+    a_reader_of_the_lake_sees_the_patients_of_their_scope,
+    what_is_known_of_a_recording_is_told_beside_its_samples,
+    one_at_a_time_compacts_when_it_is_time,
+    every_recording_is_read_once_through_compactions_and_deletions,
     what_is_deleted_has_no_row_and_its_objects_are_named_until_they_are_removed,
     a_recording_is_deleted_without_its_event_and_not_by_another,
     the_raw_object_of_an_upload_that_was_cut_short_is_looked_for,
@@ -84,6 +102,7 @@ contract! {
     stats_are_of_the_scores_in_the_window,
     ranges_are_of_a_day_and_a_movement,
     hints_reach_who_listens,
+    what_changed_is_found_with_who_cares_for_its_patient,
     what_is_dropped_uncommitted_did_not_happen_and_statements_are_counted,
 }
 

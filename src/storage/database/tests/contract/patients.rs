@@ -23,6 +23,7 @@ pub(super) async fn a_placeholder_is_filled_in_once(database: &Database) {
         role,
         first_name: first_name.clone(),
         last_name: None,
+        confirmation: Confirmation::Vouched,
     };
     database.create_account(&account, now()).await.unwrap();
     let filled = database.patient(&PatientId::new("b").unwrap()).await.unwrap().unwrap();

@@ -1,4 +1,5 @@
-//! Places for uploads whose body arrives: so many in all, and so many of one account, that no account takes them all.
+//! Places for what lasts: uploads whose body arrives, open WebSockets. So many in all, and so many of one account, that no
+//! account takes them all.
 
 use crate::actors::ServiceError;
 use crate::actors::metrics::Metrics;
@@ -12,6 +13,7 @@ pub struct Places(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    kind: Kind,
     most: usize,
     most_of_one: usize,
     metrics: Metrics,
@@ -24,26 +26,50 @@ struct Taken {
     of: HashMap<AccountId, usize>,
 }
 
+/// What the places are for.
+#[derive(Debug)]
+struct Kind {
+    all_taken: &'static str,
+    all_of_one_taken: &'static str,
+    gauge: fn(&Metrics, i64),
+}
+
 impl Places {
-    /// None is taken yet.
+    /// For uploads; none is taken yet.
     #[must_use]
-    pub fn new(most: usize, most_of_one: usize, metrics: Metrics) -> Self {
-        Self(Arc::new(Inner { most, most_of_one, metrics, taken: Mutex::default() }))
+    pub fn for_uploads(most: usize, most_of_one: usize, metrics: Metrics) -> Self {
+        let kind = Kind {
+            all_taken: "uploads open",
+            all_of_one_taken: "uploads open of one account",
+            gauge: Metrics::uploads_open,
+        };
+        Self(Arc::new(Inner { kind, most, most_of_one, metrics, taken: Mutex::default() }))
     }
 
-    /// Takes a place for an upload of the account, until what it gives is dropped.
+    /// For WebSockets of known accounts; none is taken yet.
+    #[must_use]
+    pub fn for_live_connections(most: usize, most_of_one: usize, metrics: Metrics) -> Self {
+        let kind = Kind {
+            all_taken: "live connections",
+            all_of_one_taken: "live connections of one account",
+            gauge: Metrics::live_connections,
+        };
+        Self(Arc::new(Inner { kind, most, most_of_one, metrics, taken: Mutex::default() }))
+    }
+
+    /// Takes a place for the account, until what it gives is dropped.
     pub(super) fn take(&self, account: AccountId) -> Result<Place, ServiceError> {
         let mut taken = self.0.taken();
         if taken.all >= self.0.most {
-            return Err(ServiceError::busy("uploads open"));
+            return Err(ServiceError::busy(self.0.kind.all_taken));
         }
         let of_one = taken.of.entry(account).or_default();
         if *of_one >= self.0.most_of_one {
-            return Err(ServiceError::busy("uploads open of one account"));
+            return Err(ServiceError::busy(self.0.kind.all_of_one_taken));
         }
         *of_one += 1;
         taken.all += 1;
-        self.0.metrics.uploads_open(1);
+        (self.0.kind.gauge)(&self.0.metrics, 1);
         Ok(Place { places: self.0.clone(), account })
     }
 }
@@ -71,7 +97,7 @@ impl Drop for Place {
                 taken.of.remove(&self.account);
             }
         }
-        self.places.metrics.uploads_open(-1);
+        (self.places.kind.gauge)(&self.places.metrics, -1);
     }
 }
 
@@ -81,7 +107,7 @@ mod tests {
 
     #[test]
     fn no_account_takes_every_place() {
-        let places = Places::new(3, 2, Metrics::new());
+        let places = Places::for_uploads(3, 2, Metrics::new());
         let [one, other] = [1, 2].map(|n| AccountId::from(uuid::Uuid::from_u128(n)));
         let first = places.take(one).unwrap();
         let _second = places.take(one).unwrap();

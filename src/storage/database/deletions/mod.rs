@@ -4,7 +4,12 @@
 //! Whoever accepts or deletes a test event has its lock; whoever changes what is learned for a patient and movement has that
 //! of their row in `training_counts`, and takes it after the rows of the jobs that it ends.
 
-use super::jobs::{Fence, JobKind};
+pub(super) mod pending;
+pub(super) mod unlearning;
+
+pub use pending::PendingDeletion;
+
+use super::jobs::JobKind;
 use super::recordings::{read_movement, read_recording_day};
 use super::statement::Row;
 use super::{Database, DatabaseError, Result, TrainingRule, Transaction, statements};
@@ -12,6 +17,7 @@ use crate::domain::ids::{ModelVersion, Movement, PatientId, TestEventId};
 use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::Day;
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
+use unlearning::Learned;
 use uuid::Uuid;
 
 /// Days around an event's start on which its recording may be kept: clocks are local, and phones are a day off at midnight.
@@ -51,15 +57,6 @@ pub struct DeletionRequest {
     pub grace: Grace,
 }
 
-/// A deletion whose objects may be there still.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PendingDeletion {
-    /// The objects.
-    pub keys: Vec<ObjectKey>,
-    /// They must be removed once more then, for work under way may make them anew until then.
-    pub sweep_at: DateTime<Utc>,
-}
-
 statements! {
     /// SQLite has one that writes at a time.
     LOCK_EVENT = each("SELECT $1 AS locked", "SELECT lock_test_event($1) IS NULL AS locked");
@@ -74,40 +71,6 @@ statements! {
     LOCK_COUNT = shared(
         "INSERT INTO training_counts (patient_id, movement, recordings) VALUES ($1, $2, 0)
          ON CONFLICT (patient_id, movement) DO UPDATE SET recordings = training_counts.recordings RETURNING generation",
-    );
-    COUNT_DOWN = shared(
-        "UPDATE training_counts SET recordings = recordings - 1, generation = generation + 1
-         WHERE patient_id = $1 AND movement = $2 RETURNING recordings",
-    );
-    RETIRE_MODELS = shared(
-        "UPDATE models SET retired_at = $1
-         WHERE patient_id = $2 AND movement = $3 AND retired_at IS NULL AND first_ordinal <= $4 AND last_ordinal >= $4
-         RETURNING artifact_key",
-    );
-    TRAININGS = shared(
-        "SELECT test_event_id, training_ordinal, state FROM recordings JOIN jobs ON kind = 'train' AND subject = test_event_id
-         WHERE patient_id = $1 AND movement = $2 AND training_ordinal IS NOT NULL",
-    );
-    LAST_TRAINING_RECORDING = shared(
-        "SELECT test_event_id, training_ordinal FROM recordings
-         WHERE patient_id = $1 AND movement = $2 AND training_ordinal IS NOT NULL AND test_event_id <> $3
-         ORDER BY training_ordinal DESC LIMIT 1",
-    );
-    SERVING = shared(
-        "SELECT max(last_ordinal) AS last_ordinal FROM models
-         WHERE patient_id = $1 AND movement = $2 AND retired_at IS NULL",
-    );
-    DROP_DEAD_TRAINING = shared("DELETE FROM jobs WHERE kind = 'train' AND subject = $1 AND state = 'dead'");
-    /// PostgreSQL takes an array for few, and uses the index.
-    DROP_SCORINGS = each(
-        "DELETE FROM jobs WHERE kind = 'score' AND subject IN (
-             SELECT test_event_id FROM recordings WHERE patient_id = $1 AND movement = $2 AND status = 'converted')",
-        "DELETE FROM jobs WHERE kind = 'score' AND subject = ANY (ARRAY(
-             SELECT test_event_id FROM recordings WHERE patient_id = $1 AND movement = $2 AND status = 'converted'))",
-    );
-    AWAIT_MODEL = shared(
-        "UPDATE recordings SET status = 'awaiting_model', updated_at = $1
-         WHERE patient_id = $2 AND movement = $3 AND status = 'converted'",
     );
     DELETE_SCORE = shared("DELETE FROM scores WHERE test_event_id = $1");
     DELETE_FEATURES = shared("DELETE FROM features WHERE test_event_id = $1");
@@ -148,20 +111,6 @@ statements! {
          ON CONFLICT (kind, subject) DO UPDATE SET state = 'ready', owner = NULL, due_at = excluded.due_at,
              fence = jobs.fence + 1, attempts = 0",
     );
-    PENDING_DELETION = shared(
-        "SELECT sweep_at, object_key FROM deletions LEFT JOIN deletion_objects USING (test_event_id)
-         WHERE test_event_id = $1 AND pending ORDER BY object_key",
-    );
-    POSTPONE_SWEEP = shared(
-        "UPDATE jobs SET state = 'delayed', due_at = $1, owner = NULL, attempts = attempts - 1
-         WHERE job_id = $2 AND fence = $3 AND state = 'leased'",
-    );
-    SWEPT = shared("UPDATE deletions SET swept = true WHERE test_event_id = $1");
-    FORGET_OBJECTS = shared("DELETE FROM deletion_objects WHERE test_event_id = $1");
-    END_DELETION = shared(
-        "UPDATE deletions SET patient_id = NULL, pending = false, swept = true WHERE test_event_id = $1",
-    );
-    IS_SWEPT = shared("SELECT swept FROM deletions WHERE test_event_id = $1 AND patient_id = $2");
 }
 
 impl Database {
@@ -190,54 +139,6 @@ impl Database {
         transaction.add_deletion(request, &objects, &lane, now).await?;
         transaction.commit().await?;
         Ok(true)
-    }
-
-    /// The objects of a deletion that is not over.
-    ///
-    /// # Errors
-    /// When the database cannot tell.
-    pub async fn pending_deletion(&self, id: TestEventId) -> Result<Option<PendingDeletion>> {
-        let rows = self.read(PENDING_DELETION).bind(Uuid::from(id)).all().await?;
-        let Some(first) = rows.first() else { return Ok(None) };
-        let sweep_at = first.get("sweep_at")?;
-        let keys = rows.iter().filter_map(|row| row.get::<Option<String>>("object_key").transpose());
-        let keys = keys.map(|key| key.map(ObjectKey::from_row)).collect::<Result<_>>()?;
-        Ok(Some(PendingDeletion { keys, sweep_at }))
-    }
-
-    /// Notes that every object was removed, and that they are to be removed once more then.
-    ///
-    /// # Errors
-    /// [`DatabaseError::Fenced`] when the lease is over.
-    pub async fn postpone_sweep(&self, fence: Fence, id: TestEventId, sweep_at: DateTime<Utc>) -> Result<()> {
-        let mut transaction = self.begin_redoable().await?;
-        let postpone = transaction.statement(POSTPONE_SWEEP).bind(sweep_at).bind(fence.job_id).bind(fence.token);
-        if postpone.execute().await? != 1 {
-            return Err(DatabaseError::Fenced);
-        }
-        transaction.statement(SWEPT).bind(Uuid::from(id)).execute().await?;
-        transaction.commit().await
-    }
-
-    /// Ends a deletion: every object is removed.
-    ///
-    /// # Errors
-    /// [`DatabaseError::Fenced`] when the lease is over; then nothing was written.
-    pub async fn finish_deletion(&self, fence: Fence, id: TestEventId) -> Result<()> {
-        let mut transaction = self.begin_redoable().await?;
-        transaction.finish(fence).await?;
-        transaction.statement(FORGET_OBJECTS).bind(Uuid::from(id)).execute().await?;
-        transaction.statement(END_DELETION).bind(Uuid::from(id)).execute().await?;
-        transaction.commit().await
-    }
-
-    /// Whether all objects of the patient's deleted event were removed, at least once.
-    ///
-    /// # Errors
-    /// When the database cannot tell.
-    pub async fn is_swept(&self, id: TestEventId, patient: &PatientId) -> Result<bool> {
-        let row = self.read(IS_SWEPT).bind(Uuid::from(id)).bind(patient.as_str()).optional().await?;
-        row.map_or(Ok(true), |row| row.get("swept"))
     }
 }
 
@@ -370,52 +271,6 @@ impl Transaction {
         Ok(lane)
     }
 
-    /// Takes back what a training recording has done: it is not counted, models that learned from it serve no more, and
-    /// another is trained from those that remain, where they are enough. The count is locked.
-    async fn unlearn(
-        &mut self,
-        request: &DeletionRequest,
-        learned: &Learned<'_>,
-        objects: &mut Objects,
-        now: DateTime<Utc>,
-    ) -> Result<()> {
-        let (patient, movement) = (request.patient.as_str(), learned.movement.as_str());
-        let remaining: i64 = self.statement(COUNT_DOWN).bind(patient).bind(movement).one().await?.get("recordings")?;
-        let retire = self.statement(RETIRE_MODELS).bind(now).bind(patient).bind(movement);
-        let retired = retire.bind(learned.ordinal).all().await?;
-        for model in &retired {
-            objects.keys.push(ObjectKey::from_row(model.get("artifact_key")?));
-        }
-        // What others would make now is refused when it ends; the object that it has put by then must go.
-        let trainings = self.statement(TRAININGS).bind(patient).bind(movement).all().await?;
-        for training in &trainings {
-            let last = training.get::<Uuid>("test_event_id")?.into();
-            let version = ModelVersion::of_training(last, training.get("training_ordinal")?, learned.generation);
-            objects.keys.push(ObjectKey::model(learned.movement, &request.patient, &version));
-            if training.get::<String>("state")? == "leased" {
-                objects.under_way(now + request.grace.training);
-            }
-        }
-        let serving = self.statement(SERVING).bind(patient).bind(movement).one().await?;
-        let serving: Option<i64> = serving.get("last_ordinal")?;
-        let undone = learned.trained || !retired.is_empty() || !trainings.is_empty();
-        if undone && remaining >= request.rule.minimum {
-            let last = self.statement(LAST_TRAINING_RECORDING).bind(patient).bind(movement);
-            if let Some(last) = last.bind(Uuid::from(request.id)).optional().await?
-                && serving.is_none_or(|serving| last.get("training_ordinal").is_ok_and(|last: i64| last > serving))
-            {
-                let last: Uuid = last.get("test_event_id")?;
-                self.statement(DROP_DEAD_TRAINING).bind(last).execute().await?;
-                self.enqueue(JobKind::Train, last.into(), now).await?;
-            }
-        }
-        if serving.is_none() {
-            self.statement(DROP_SCORINGS).bind(patient).bind(movement).execute().await?;
-            self.statement(AWAIT_MODEL).bind(now).bind(patient).bind(movement).execute().await?;
-        }
-        Ok(())
-    }
-
     async fn add_deletion(
         &mut self,
         request: &DeletionRequest,
@@ -432,15 +287,4 @@ impl Transaction {
         self.statement(ENQUEUE_DELETION).bind(id).bind(lane).bind(now).execute().await?;
         Ok(())
     }
-}
-
-/// What a training recording took part in.
-struct Learned<'a> {
-    movement: &'a Movement,
-    /// Its place among the patient's.
-    ordinal: i64,
-    /// How many of those had been deleted before it.
-    generation: i64,
-    /// Whether it was the subject of a training that was not over.
-    trained: bool,
 }
