@@ -563,9 +563,9 @@ async fn every_role_may_look_after_the_accounts_that_the_policy_says_and_all_of_
     for who in 0..ROLES.len() {
         for (method, path, body, expected, what) in [
             (Method::GET, "/v1/admin/accounts", &nothing, OF_ADMINS, "accounts"),
-            (Method::PUT, &role, &give, OF_ADMINS, "role of own"),
-            (Method::DELETE, &totp, &nothing, no_such_factor, "second factor"),
-            (Method::DELETE, &spare, &nothing, of_its_owner, "session"),
+            (Method::PUT, role.as_str(), &give, OF_ADMINS, "role of own"),
+            (Method::DELETE, totp.as_str(), &nothing, no_such_factor, "second factor"),
+            (Method::DELETE, spare.as_str(), &nothing, of_its_owner, "session"),
         ] {
             let id = fresh_id().to_string();
             let request = world.callers[who].request(method, path).header("x-request-id", &id).json(body);

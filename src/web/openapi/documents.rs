@@ -53,6 +53,132 @@ pub(super) struct MadeAccount {
 pub(super) struct Credentials {
     email: String,
     password: String,
+    /// What the authenticator app shows, where the account has a second factor.
+    totp: Option<String>,
+    /// Instead of `totp`, where the app is lost.
+    recovery_code: Option<String>,
+}
+
+/// An account's e-mail address.
+#[derive(ToSchema)]
+pub(super) struct EmailAddress {
+    email: String,
+}
+
+/// A code that was mailed.
+#[derive(ToSchema)]
+pub(super) struct MailedCode {
+    email: String,
+    code: String,
+}
+
+/// A code that was mailed, and a new password.
+#[derive(ToSchema)]
+pub(super) struct Reset {
+    email: String,
+    code: String,
+    /// 12 to 128 characters.
+    password: String,
+}
+
+/// An account.
+#[derive(ToSchema)]
+pub(super) struct Account {
+    account_id: String,
+    email: String,
+    /// `patient`, `care_provider` or `admin`.
+    role: String,
+    patient_id: Option<String>,
+    care_provider_id: Option<String>,
+    email_confirmed: bool,
+    second_factor: bool,
+    created_at: String,
+}
+
+/// A page of accounts.
+#[derive(ToSchema)]
+pub(super) struct AccountPage {
+    accounts: Vec<Account>,
+    /// What to give as `after` for the next page.
+    next: Option<String>,
+}
+
+/// What an account shall be.
+#[derive(ToSchema)]
+pub(super) struct GivenRole {
+    /// `patient`, `care_provider` or `admin`.
+    role: String,
+    /// With `patient`.
+    patient_id: Option<String>,
+    /// With `care_provider`.
+    care_provider_id: Option<String>,
+}
+
+/// One's password and a new one.
+#[derive(ToSchema)]
+pub(super) struct NewPassword {
+    password: String,
+    /// 12 to 128 characters.
+    new_password: String,
+}
+
+/// One's password, again.
+#[derive(ToSchema)]
+pub(super) struct OwnPassword {
+    password: String,
+}
+
+/// What an authenticator app is told.
+#[derive(ToSchema)]
+pub(super) struct Enrolment {
+    /// Base32.
+    secret: String,
+    /// An `otpauth://` address.
+    uri: String,
+}
+
+/// What the authenticator app shows now.
+#[derive(ToSchema)]
+pub(super) struct Totp {
+    totp: String,
+}
+
+/// Codes for when the app is lost; each holds once.
+#[derive(ToSchema)]
+pub(super) struct RecoveryCodes {
+    recovery_codes: Vec<String>,
+}
+
+/// One's password, and the second factor or a recovery code.
+#[derive(ToSchema)]
+pub(super) struct RemovedFactor {
+    password: String,
+    totp: Option<String>,
+    recovery_code: Option<String>,
+}
+
+/// One's open sessions.
+#[derive(ToSchema)]
+pub(super) struct Sessions {
+    sessions: Vec<Session>,
+}
+
+/// A sign-in.
+#[derive(ToSchema)]
+pub(super) struct Session {
+    session_id: String,
+    created_at: String,
+    expires_at: String,
+    /// Whether the token is of this one.
+    current: bool,
+}
+
+/// A query over the lake.
+#[derive(ToSchema)]
+pub(super) struct LakeQuery {
+    sql: String,
+    /// `table`, `csv`, `json` or `arrow`; without it `Accept` says.
+    format: Option<String>,
 }
 
 /// A session's newest refresh token.

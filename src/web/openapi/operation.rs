@@ -35,12 +35,18 @@ impl Described {
     /// It needs a token.
     pub(super) fn authorized(mut self) -> Self {
         self.operation = self.operation.security(SecurityRequirement::new(BEARER, Vec::<String>::new()));
-        self.problems(&[401])
+        // 403 also where a provider's token says who somebody is, but not as what.
+        self.problems(&[401, 403])
     }
 
     /// A part of its path.
     pub(super) fn path_parameter(self, name: &str, description: &str) -> Self {
         self.parameter(ParameterIn::Path, name, description, Required::True)
+    }
+
+    /// A part of its query.
+    pub(super) fn query_parameter(self, name: &str, description: &str) -> Self {
+        self.parameter(ParameterIn::Query, name, description, Required::False)
     }
 
     /// A header that it heeds.
@@ -79,6 +85,15 @@ impl Described {
     pub(super) fn answers_text(mut self, status: u16, media: &str, description: &str) -> Self {
         let text = ContentBuilder::new().schema(Some(ObjectBuilder::new().schema_type(Type::String))).build();
         let response = ResponseBuilder::new().description(description).content(media, text);
+        self.operation = self.operation.response(status.to_string(), response);
+        self
+    }
+
+    /// It may answer with what is of one of these media types, whatever it holds.
+    pub(super) fn answers_with(mut self, status: u16, media: &[&str], description: &str) -> Self {
+        let response = ResponseBuilder::new().description(description);
+        let response =
+            media.iter().fold(response, |response, media| response.content(*media, ContentBuilder::new().build()));
         self.operation = self.operation.response(status.to_string(), response);
         self
     }
@@ -123,6 +138,7 @@ fn meaning(status: u16) -> &'static str {
         401 => "No token, or none that holds; or the credentials are wrong",
         403 => "The caller's role may never do this",
         404 => "There is no such thing, or the caller may not see it",
+        406 => "None of the media types that are accepted is made here",
         409 => "It clashes with what is there",
         413 => "The body is too large",
         415 => "The body's media type or encoding is not read here",
@@ -130,6 +146,7 @@ fn meaning(status: u16) -> &'static str {
         426 => "This is for a WebSocket",
         429 => "Too many attempts; `Retry-After` says when to come back",
         500 => "A fault of the server",
+        501 => "The program was built without this",
         503 => "A bound is reached or a dependency is away; nothing was done. `Retry-After` says when to come back",
         507 => "No space is left; nothing was done",
         _ => "The request was not done",

@@ -1,35 +1,141 @@
 //! Every route, with everything that it may answer. A test holds this against the routes that there are.
 
 use super::documents::{
-    Alive, Credentials, GraphqlAnswers, GraphqlRequests, KeySet, MadeAccount, NewAccount, Ready, Recording,
-    RecordingStatus, RefreshToken, Tokens,
+    Account, AccountPage, Alive, Credentials, EmailAddress, Enrolment, GivenRole, GraphqlAnswers, GraphqlRequests,
+    KeySet, LakeQuery, MadeAccount, MailedCode, NewAccount, NewPassword, OwnPassword, Ready, Recording,
+    RecordingStatus, RecoveryCodes, RefreshToken, RemovedFactor, Reset, Sessions, Tokens, Totp,
 };
 use super::operation::{Described, operation};
-use utoipa::openapi::path::HttpMethod::{Delete, Get, Post};
+use utoipa::openapi::path::HttpMethod::{Delete, Get, Post, Put};
 
 /// All of them.
 pub(super) fn all() -> Vec<Described> {
-    [sessions(), recordings(), graphql(), operations()].into_iter().flatten().collect()
+    [accounts(), own_account(), admin(), sessions(), recordings(), documents(), graphql(), operations()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
-fn sessions() -> Vec<Described> {
+/// Before there is a session. All of them are absent where there are no own accounts.
+fn accounts() -> Vec<Described> {
     vec![
         operation(Post, "/v1/accounts", "sign_up", "Makes an account for a patient who was not known until now")
             .body::<NewAccount>()
             .answers::<MadeAccount>(201, "The account and its patient")
-            .problems(&[409, 429, 507]),
+            .problems(&[404, 409, 429, 507]),
+        operation(
+            Post,
+            "/v1/accounts/confirmation/request",
+            "request_confirmation",
+            "Mails a code that confirms an address",
+        )
+        .body::<EmailAddress>()
+        .answers_nothing(202, "Whether there is such an account or not")
+        .problems(&[404, 429, 507]),
+        operation(Post, "/v1/accounts/confirmation", "confirm_email", "Confirms an address")
+            .body::<MailedCode>()
+            .answers_nothing(204, "It is confirmed")
+            .problems(&[404, 429, 507]),
+        operation(Post, "/v1/accounts/reset/request", "request_reset", "Mails a code that lets one choose a password")
+            .body::<EmailAddress>()
+            .answers_nothing(202, "Whether there is such an account or not")
+            .problems(&[404, 429, 507]),
+        operation(
+            Post,
+            "/v1/accounts/reset",
+            "reset_password",
+            "Chooses a password; every session of the account ends",
+        )
+        .body::<Reset>()
+        .answers_nothing(204, "It is the password")
+        .problems(&[404, 429, 507]),
+    ]
+}
+
+fn own_account() -> Vec<Described> {
+    vec![
+        operation(Get, "/v1/accounts/current", "own_account", "One's account")
+            .authorized()
+            .answers::<Account>(200, "The account")
+            .problems(&[404]),
+        operation(
+            Put,
+            "/v1/accounts/current/password",
+            "change_password",
+            "Changes one's password; other sessions end",
+        )
+        .authorized()
+        .body::<NewPassword>()
+        .answers_nothing(204, "It is the password")
+        .problems(&[404, 429, 507]),
+        operation(Post, "/v1/accounts/current/totp", "enrol_second_factor", "Begins to set up a second factor")
+            .authorized()
+            .body::<OwnPassword>()
+            .answers::<Enrolment>(200, "What the authenticator app is told")
+            .problems(&[404, 409, 429, 507]),
+        operation(Post, "/v1/accounts/current/totp/confirm", "confirm_second_factor", "Makes it count from now on")
+            .authorized()
+            .body::<Totp>()
+            .answers::<RecoveryCodes>(200, "Codes for when the app is lost; they are told once")
+            .problems(&[404, 409, 429, 507]),
+        operation(Post, "/v1/accounts/current/totp/remove", "remove_second_factor", "Goes on without it")
+            .authorized()
+            .body::<RemovedFactor>()
+            .answers_nothing(204, "It is removed")
+            .problems(&[404, 409, 429, 507]),
+    ]
+}
+
+fn admin() -> Vec<Described> {
+    vec![
+        operation(Get, "/v1/admin/accounts", "accounts", "A page of all accounts, for an admin")
+            .authorized()
+            .query_parameter("after", "The `next` of the page before")
+            .query_parameter("limit", "Accounts in the page; 50 unless named")
+            .answers::<AccountPage>(200, "The page")
+            .problems(&[400, 422]),
+        operation(Put, "/v1/admin/accounts/{account_id}/role", "set_role", "Gives an account a role; its sessions end")
+            .authorized()
+            .path_parameter("account_id", "Which account")
+            .body::<GivenRole>()
+            .answers::<Account>(200, "The account")
+            .problems(&[404, 409, 507]),
+        operation(
+            Delete,
+            "/v1/admin/accounts/{account_id}/totp",
+            "remove_second_factor_of",
+            "Removes an account's second factor",
+        )
+        .authorized()
+        .path_parameter("account_id", "Which account")
+        .answers_nothing(204, "It is removed")
+        .problems(&[404, 507]),
+    ]
+}
+
+fn sessions() -> Vec<Described> {
+    vec![
         operation(Post, "/v1/sessions", "sign_in", "Begins a session")
             .body::<Credentials>()
             .answers::<Tokens>(200, "The session's tokens")
-            .problems(&[401, 429, 507]),
+            .problems(&[401, 403, 404, 429, 507]),
+        operation(Get, "/v1/sessions", "own_sessions", "One's open sessions")
+            .authorized()
+            .answers::<Sessions>(200, "All that are open")
+            .problems(&[404]),
+        operation(Delete, "/v1/sessions/{session_id}", "end_session", "Ends a session of one's own")
+            .authorized()
+            .path_parameter("session_id", "Which session")
+            .answers_nothing(204, "It has ended")
+            .problems(&[404, 507]),
         operation(Post, "/v1/sessions/refresh", "refresh", "Gives new tokens for a refresh token, once")
             .body::<RefreshToken>()
             .answers::<Tokens>(200, "The session's next tokens")
-            .problems(&[401, 507]),
+            .problems(&[401, 404, 507]),
         operation(Delete, "/v1/sessions/current", "sign_out", "Ends the session that the token came from")
             .authorized()
             .answers_nothing(204, "It has ended")
-            .problems(&[507]),
+            .problems(&[404, 507]),
         operation(Get, "/.well-known/jwks.json", "published_keys", "The public keys of own tokens")
             .answers::<KeySet>(200, "A JSON Web Key Set"),
     ]
@@ -50,6 +156,39 @@ fn recordings() -> Vec<Described> {
             .path_parameter("test_id", "The recording's `testID`")
             .answers::<RecordingStatus>(200, "Where it stands")
             .problems(&[404]),
+    ]
+}
+
+fn documents() -> Vec<Described> {
+    vec![
+        operation(
+            Get,
+            "/v1/objects/{token}",
+            "linked",
+            "Where a link to a report or a CSV leads; its token is the leave",
+        )
+        .path_parameter("token", "As the link has it")
+        .answers_with(200, &["application/pdf", "text/csv"], "The object")
+        .problems(&[404]),
+        operation(
+            Get,
+            "/v1/patients/{patient_id}/export",
+            "export",
+            "A patient's whole record as one archive, streamed",
+        )
+        .authorized()
+        .path_parameter("patient_id", "Which patient")
+        .answers_with(200, &["application/zip"], "The archive")
+        .problems(&[404, 422]),
+        operation(Post, "/v1/query", "query", "SQL over the recordings that the caller may see")
+            .authorized()
+            .body::<LakeQuery>()
+            .answers_with(
+                200,
+                &["application/json", "text/csv", "text/plain", "application/vnd.apache.arrow.stream"],
+                "The result, streamed; one that is cut off is no result",
+            )
+            .problems(&[406, 501, 507]),
     ]
 }
 
