@@ -66,6 +66,7 @@ async fn execute(
         reporter: services.reporter.clone(),
         base: services.base.clone(),
         caller,
+        watching: None,
     };
     let response = GraphQLRequest::new(query, operation_name, variables).execute(&schema, &context).await;
     let mut document = serde_json::to_value(&response).unwrap_or_default();
