@@ -12,9 +12,9 @@ pub use auth::{AuthConfig, ClaimsConfig, RolesConfig, TokenUse};
 pub use mail::{MailConfig, MailDelivery, MailSecurity};
 pub(crate) use sections::seconds;
 pub use sections::{
-    AthenaConfig, AuditConfig, AuthConfig, ComputeConfig, Config, DatabaseConfig, GraphqlConfig, HttpConfig,
-    IngestConfig, LakeConfig, LakeEngine, LiveConfig, LogConfig, LogFormat, ObjectsConfig, ObjectsEncryption,
-    QueueConfig, ReportsConfig, ScoringBackend, ScoringConfig, SupervisionConfig, TrainingConfig, UploadsConfig,
+    AthenaConfig, AuditConfig, ComputeConfig, Config, DatabaseConfig, GraphqlConfig, HttpConfig, IngestConfig,
+    LakeConfig, LakeEngine, LiveConfig, LogConfig, LogFormat, ObjectsConfig, ObjectsEncryption, QueueConfig,
+    ReportsConfig, ScoringBackend, ScoringConfig, SupervisionConfig, TrainingConfig, UploadsConfig,
 };
 
 use figment::Figment;

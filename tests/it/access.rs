@@ -425,7 +425,7 @@ async fn every_role_may_do_with_graphql_what_the_policy_says_and_nothing_else_an
     for (operation, row) in OPERATIONS {
         let operation = operation.replace("EVENT", EVENT);
         let document = schema.document(&operation);
-        for (who, expected) in row.into_iter().enumerate() {
+        for (who, expected) in row.iter().copied().enumerate() {
             world.restore().await;
             let (Asked { verdict, answer, request_id }, cost) = world.statements(world.ask(who, &document)).await;
             assert_eq!(verdict, expected, "{document} as caller {who}: {answer:?}");

@@ -234,19 +234,7 @@ async fn ask(caller: &Client, document: &str) -> (u16, Value) {
     let request =
         caller.http.post(format!("{}/graphql", caller.url)).header("authorization", &caller.token).json(&body);
     let response = request.send().await.unwrap();
-    let (status, mut answer) = (response.status().as_u16(), response.json().await.unwrap());
-    mask_links(&mut answer);
-    (status, answer)
-}
-
-/// Links are signed anew each time.
-fn mask_links(answer: &mut Value) {
-    match answer {
-        Value::String(text) if text.starts_with("http://") || text.starts_with("https://") => *text = "(a link)".into(),
-        Value::Array(items) => items.iter_mut().for_each(mask_links),
-        Value::Object(fields) => fields.values_mut().for_each(mask_links),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
-    }
+    (response.status().as_u16(), response.json().await.unwrap())
 }
 
 /// Compares with what is kept, or keeps it where that is asked for.

@@ -2,7 +2,8 @@
 
 use super::accounts::{self, Wanted};
 use super::messages::{
-    Authenticate, CreateAccount, Proof, PublishedKeys, Refresh, SignIn, SignOut, SignUp, SignedUp, Tokens,
+    Admission, Admit, Authenticate, CreateAccount, Proof, PublishedKeys, Refresh, SignIn, SignOut, SignUp, SignedUp,
+    Tokens,
 };
 use super::tokens::{self, Claims, Keys};
 use super::{Auth, SessionAuthDeps, after, from, sign_in_limit};
@@ -64,7 +65,7 @@ impl Auth {
         }
         let account = verified?;
         let entry = Entry::by_account(account.id, &account.role, from(peer), SIGN_IN);
-        match self.admit(&account, second_factor).await {
+        match self.let_in(&account, second_factor).await {
             Ok(()) => self.deps.audit.record(entry).await?,
             Err(error) => return Err(self.deps.audit.failed(entry, error).await),
         }
@@ -92,7 +93,7 @@ impl Auth {
     }
 
     /// Whether who knows the account's password may go on.
-    async fn admit(&self, account: &Account, second_factor: Option<Proof>) -> Result<(), ServiceError> {
+    async fn let_in(&self, account: &Account, second_factor: Option<Proof>) -> Result<(), ServiceError> {
         if self.deps.config.confirm_email && !account.confirmed {
             return Err(ServiceError::EmailNotConfirmed);
         }

@@ -257,7 +257,9 @@ async fn outlast(services: &Services, admitted: &Admitted) -> Ending {
         let origin = admitted.admission.caller.origin.clone();
         match services.session_auth.ask(Admit { token: admitted.token.clone(), origin }).await {
             Ok(Ok(again)) if again.caller == admitted.admission.caller => until = again.until,
-            Ok(Ok(_) | Err(ServiceError::Unauthenticated)) => return Ending::close(4403, "the session has ended"),
+            Ok(Ok(_) | Err(ServiceError::Unauthenticated | ServiceError::ClaimsRefused(_))) => {
+                return Ending::close(4403, "the session has ended");
+            }
             // It is not known: asked again later, and not beyond the token's time.
             Ok(Err(_)) | Err(_) => {}
         }
@@ -273,6 +275,11 @@ fn refusal(error: &ServiceError) -> Ending {
         }
         ServiceError::Unauthenticated
         | ServiceError::WrongCredentials
+        | ServiceError::EmailNotConfirmed
+        | ServiceError::SecondFactorRequired
+        | ServiceError::WrongSecondFactor
+        | ServiceError::ClaimsRefused(_)
+        | ServiceError::OwnAccountsOff
         | ServiceError::Forbidden
         | ServiceError::NotFound(_)
         | ServiceError::Conflict { .. }
