@@ -25,6 +25,7 @@ use Verdict::{Absent, Done, Forbidden, SignIn};
 type Row = [Verdict; 6];
 const ROLES: [&str; 6] = ["patient", "patient", "care_provider", "care_provider", "admin", "nobody"];
 const CLINIC: usize = 2;
+const OTHER: usize = 3;
 const ADMIN: usize = 4;
 const NOBODY: usize = 5;
 
@@ -118,6 +119,11 @@ const OPERATIONS: &[(&str, Row)] = &[
     ("deleteTestEventFromDB(test_event_id: \"EVENT\", patient_id: \"own\")", OF_THE_PATIENT),
 ];
 
+/// Operations that tell of patients for whom their caller does not care yet: ids and names.
+const OF_STRANGERS: [&str; 2] = ["getAllPatients", "createPatient"];
+/// What is told of a patient to whom the patient's records are open only.
+const OF_RECORDS: [&str; 4] = ["latest_score", "trend", "assigned_tests", "event_count"];
+
 /// Every route of the program, and whom it names.
 const ROUTES: &[(&str, Names)] = &[
     ("/v1/recordings", Names::Tested),
@@ -140,6 +146,8 @@ const ROUTES: &[(&str, Names)] = &[
     ("/v1/admin/accounts", Names::Tested),
     ("/v1/admin/accounts/{account_id}/role", Names::Tested),
     ("/v1/admin/accounts/{account_id}/totp", Names::Tested),
+    // Its tables hold what who asks may see.
+    ("/v1/query", Names::Oneself),
     ("/v1/sessions", Names::Oneself),
     ("/v1/sessions/{session_id}", Names::Tested),
     ("/v1/sessions/refresh", Names::Oneself),
@@ -200,22 +208,26 @@ impl Schema {
         self.roots.iter().flat_map(|(word, root)| self.types[root].iter().map(|field| (*word, field)))
     }
 
-    /// A document that asks for the operation with every field that its answer can have.
+    /// A document that asks for the operation with every field that its answer can have, but for what is refused of patients
+    /// for whom the caller does not care.
     fn document(&self, operation: &str) -> String {
         let name = name_of(operation);
         let (word, field) = self.operations().find(|(_, field)| field.name == name).unwrap();
-        format!("{word} {{ {operation} {} }}", self.selection(&field.of, &mut Vec::new()))
+        let left_out: &[&str] = if OF_STRANGERS.contains(&name) { &OF_RECORDS } else { &[] };
+        format!("{word} {{ {operation} {} }}", self.selection(&field.of, &mut Vec::new(), left_out))
     }
 
     /// Every field of a type, and of the types of its fields, but for a type within itself.
-    fn selection(&self, of: &str, within: &mut Vec<String>) -> String {
+    fn selection(&self, of: &str, within: &mut Vec<String>, left_out: &[&str]) -> String {
         let Some(fields) = self.types.get(of) else { return String::new() };
         within.push(of.to_owned());
-        let selected = fields.iter().filter(|field| !within.contains(&field.of)).map(|field| {
+        let selected =
+            fields.iter().filter(|field| !within.contains(&field.of) && !left_out.contains(&field.name.as_str()));
+        let selected = selected.map(|field| {
             let needed: Vec<_> =
                 field.arguments.iter().filter(|(name, needed)| *needed || name.ends_with("_id")).collect();
             assert!(needed.is_empty(), "{of}.{} takes {needed:?}: this test does not know what to give", field.name);
-            format!("{} {}", field.name, self.selection(&field.of, &mut within.clone()))
+            format!("{} {}", field.name, self.selection(&field.of, &mut within.clone(), left_out))
         });
         let selected = selected.collect::<Vec<_>>().join(" ");
         within.pop();
@@ -470,6 +482,18 @@ async fn every_operation_and_argument_of_the_schema_is_in_the_table() {
     let there: BTreeSet<_> = schema.operations().map(|(_, field)| field.name.as_str()).collect();
     let gone: Vec<_> = OPERATIONS.iter().filter(|(operation, _)| !there.contains(name_of(operation))).collect();
     assert!(gone.is_empty(), "in the table, and not in the schema: {gone:?}");
+}
+
+/// The directory names everybody; what is gathered about them is asked for as an operation of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_gathered_of_patients_is_refused_to_whom_does_not_care_for_them() {
+    let world = World::new().await;
+    let everybody =
+        "{ getAllPatients { patient_id assigned_tests { test_type } latest_score { time } trend event_count } }";
+    for (who, expected) in [(OTHER, Absent), (ADMIN, Done)] {
+        let asked = world.ask(who, everybody).await;
+        assert_eq!(asked.verdict, expected, "as caller {who}: {:?}", asked.answer);
+    }
 }
 
 /// A route that is added must be added to the table.

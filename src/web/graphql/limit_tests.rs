@@ -242,7 +242,8 @@ async fn every_error_of_a_document_has_a_code() {
         ("query($n: Int!) { listPatients(first: $n) { total } }", json!({}), "invalid_document"),
         ("query($n: Int) { listPatients(first: $n) { total } }", json!({ "n": "many" }), "invalid_document"),
         ("query A { __typename } query B { __typename }", json!({}), "unknown_operation"),
-        ("subscription { nothing }", json!({}), "wrong_transport"),
+        ("subscription { nothing }", json!({}), "invalid_document"),
+        ("subscription { recordingUpdated(patient_id: \"p\") { status } }", json!({}), "wrong_transport"),
         ("{ listPatients(after: \"x\") { total } }", json!({}), "invalid_cursor"),
         (
             "{ getScoreAverages(patient_id: \"p\", period: week, from_time: \"2020-01-01 00:00:00\", to_time: \"2019-01-01 00:00:00\") { mean } }",

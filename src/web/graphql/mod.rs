@@ -61,7 +61,9 @@ async fn execute(
             let requests = requests.into_iter().map(|request| Request::read(Fields::try_from(request)?));
             api.run_all(requests.collect::<Result<_, Problem>>()?, &context).await
         }
-        request => api.run(Request::read(Fields::try_from(request)?)?, &context).await,
+        request @ (Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+            api.run(Request::read(Fields::try_from(request)?)?, &context).await
+        }
     };
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))

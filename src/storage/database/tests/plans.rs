@@ -110,7 +110,7 @@ async fn no_statement_scans_a_table_that_grows_in_sqlite() {
     let here = Here::sqlite().await;
     let pool = here.sqlite_pool().await;
     let mut problems = Vec::new();
-    contract::run_everything(Here::sqlite).await;
+    Box::pin(contract::run_everything(Here::sqlite)).await;
     for (name, text, _) in all_of_them(|sql| sql.sqlite) {
         let plan = format!("EXPLAIN QUERY PLAN {text}");
         let rows: Vec<(i64, i64, i64, String)> =
@@ -128,7 +128,7 @@ async fn no_statement_scans_a_table_that_grows_in_sqlite() {
 #[tokio::test]
 async fn no_statement_scans_a_table_that_grows_in_postgres() {
     let here = Here::postgres().await;
-    contract::run_everything(Here::postgres).await;
+    Box::pin(contract::run_everything(Here::postgres)).await;
     let postgres = here.server.as_ref().unwrap();
     postgres.psql(FILL);
     let mut problems = Vec::new();
