@@ -148,8 +148,6 @@ const ROUTES: &[(&str, Names)] = &[
     ("/v1/admin/accounts", Names::Tested),
     ("/v1/admin/accounts/{account_id}/role", Names::Tested),
     ("/v1/admin/accounts/{account_id}/totp", Names::Tested),
-    // Its tables hold what who asks may see.
-    ("/v1/query", Names::Oneself),
     ("/v1/sessions", Names::Oneself),
     ("/v1/sessions/{session_id}", Names::Tested),
     ("/v1/sessions/refresh", Names::Oneself),
