@@ -288,7 +288,7 @@ async fn what_is_no_single_subscription_is_refused_and_the_connection_stays() {
         ("{ getAllAvailableTests { test_type } }".to_owned(), "subscriptions_only"),
         ("mutation { addTestType(test_type: \"x\") { test_type } }".to_owned(), "subscriptions_only"),
         (format!("subscription {{ a: {field} b: {field} }}"), "one_subscription_field"),
-        (format!("subscription {}", "{ a ".repeat(200)), "invalid_document"),
+        (format!("subscription {}", "{ a ".repeat(200)), "too_deep"),
         ("subscription { nothing }".to_owned(), "invalid_document"),
         ("subscription { recordingUpdated { status } }".to_owned(), "invalid_document"),
         ("nonsense".to_owned(), "invalid_document"),

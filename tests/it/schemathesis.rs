@@ -29,8 +29,8 @@ impl Bench {
     async fn new() -> Self {
         let tester = stance_testkit::python::environment("schemathesis", &[PACKAGE]).unwrap().join("bin/schemathesis");
         // Wrong passwords are tried at will.
-        let many = ("auth.max_failures_per_address", "1000000");
-        let program = Program::start_with(&[many, ("auth.max_sign_ups_per_address", "50")]);
+        let many = [("auth.max_failures", "1000000"), ("auth.max_failures_per_address", "1000000")];
+        let program = Program::start_with(&[many[0], many[1], ("auth.max_sign_ups_per_address", "50")]);
         let clinic = program.clinic_with(&["ann", "bob"]).await;
         program.create_account("other@example.org", "care-provider", &["--care-provider-id", "clinic-2"]);
         Client::sign_in(program.url(), "other@example.org").await.adopt("clinic-2", "cid").await;

@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::Message;
 
+/// Lets [`large_subscription`] be.
+const MANY_ALIASES: (&str, &str) = ("graphql.max_aliases", "2000");
+
 /// A subscription whose messages are large, so that few fill what lies between it and a client that does not read.
 fn large_subscription() -> Value {
     let fields: String = (0..1_900).map(|n| format!("a{n}:test_event_id ")).collect();
@@ -44,7 +47,7 @@ async fn read_late(program: &Program) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reads_slowly_misses_steps_in_between_and_never_the_last() {
-    let program = Program::start_with(&[("live.look_ms", "100")]);
+    let program = Program::start_with(&[("live.look_ms", "100"), MANY_ALIASES]);
     let messages = read_late(&program).await;
     let mut last = std::collections::HashMap::new();
     for message in messages.iter().filter(|message| message["type"] == "next") {
@@ -60,7 +63,7 @@ async fn who_reads_slowly_misses_steps_in_between_and_never_the_last() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_reads_far_too_slowly_is_told_to_begin_again() {
-    let program = Program::start_with(&[("live.look_ms", "100"), ("live.max_waiting", "10")]);
+    let program = Program::start_with(&[("live.look_ms", "100"), ("live.max_waiting", "10"), MANY_ALIASES]);
     let messages = read_late(&program).await;
     let [.., error, complete] = messages.as_slice() else { panic!("{}", messages.len()) };
     assert_eq!(error["payload"]["errors"][0]["extensions"]["code"], "fell_behind");
