@@ -305,10 +305,19 @@ async fn an_upload_while_its_event_is_deleted_is_refused_or_deleted_or_comes_aft
         };
         database.put_test_result(&result, now()).await.unwrap();
         let request = deletion(n.into(), "p-1");
-        let (accepted, deleted) = tokio::join!(a.accept_recording(&recording, now()), async {
-            tokio::time::sleep(a_little(n % 20)).await;
-            b.delete_event(&request, now()).await
-        });
+        // Now one of the two is a little later, now the other.
+        let late = a_little(n % 20 * 3);
+        let (accept_after, delete_after) = if n % 2 == 0 { (late, Duration::ZERO) } else { (Duration::ZERO, late) };
+        let (accepted, deleted) = tokio::join!(
+            async {
+                tokio::time::sleep(accept_after).await;
+                a.accept_recording(&recording, now()).await
+            },
+            async {
+                tokio::time::sleep(delete_after).await;
+                b.delete_event(&request, now()).await
+            }
+        );
         assert!(deleted.unwrap());
         let accepted = accepted.unwrap();
         assert!([Acceptance::Accepted, Acceptance::Deleted].contains(&accepted), "{accepted:?}");
