@@ -17,7 +17,9 @@ pub(crate) fn once(
     let lock = File::create(root.join(format!("{name}-environment.lock")))?;
     FileExt::lock_exclusive(&lock)?;
     let folder = root.join(format!("{name}-environment"));
-    let (done, wanted) = (root.join(format!("{name}-environment.done")), packages.join(" "));
+    // Programs of an environment name its place: one that was moved is another.
+    let wanted = format!("{} in {}", packages.join(" "), folder.display());
+    let done = root.join(format!("{name}-environment.done"));
     if fs::read_to_string(&done).is_ok_and(|installed| installed == wanted) && folder.is_dir() {
         return Ok(folder);
     }
