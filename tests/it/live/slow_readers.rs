@@ -26,6 +26,8 @@ async fn read_late(program: &Program) -> Vec<Value> {
     }
     let converted = "SELECT count(*) FROM recordings WHERE status = 'awaiting_model'";
     eventually("converted", || async { (program.count(converted).await == 60).then_some(()) }).await;
+    // What changed until now is told before anybody watches.
+    tokio::time::sleep(QUIET).await;
     let mut socket = open(program, "graphql-transport-ws").await.unwrap();
     say(&mut socket, &json!({ "type": "connection_init", "payload": { "Authorization": clinic.token } })).await;
     say(&mut socket, &large_subscription()).await;
