@@ -14,20 +14,7 @@ use tokio::task::JoinSet;
 /// Runs each test on each store.
 macro_rules! contract {
     ($($test:ident)*) => {
-        mod on_a_folder {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $test() {
-                super::$test(super::stores::folder()).await;
-            })*
-        }
-
-        #[cfg(feature = "aws")]
-        mod on_moto {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $test() {
-                super::$test(super::stores::moto().await).await;
-            })*
-        }
+        stores::on_each_store! { $($test)* }
 
         #[cfg(feature = "aws")]
         mod on_s3s_fs {

@@ -143,26 +143,7 @@ async fn what_is_deleted_leaves_the_query_at_once_and_the_file_with_the_next_com
     assert_eq!(compaction.run(When::Now).await.unwrap().unwrap(), Compacted::default(), "and that is the end of it");
 }
 
-macro_rules! on_each_store {
-    ($($test:ident)*) => {
-        mod on_a_folder {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $test() {
-                super::$test(super::stores::folder()).await;
-            })*
-        }
-
-        #[cfg(feature = "aws")]
-        mod on_moto {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $test() {
-                super::$test(super::stores::moto().await).await;
-            })*
-        }
-    };
-}
-
-on_each_store! {
+stores::on_each_store! {
     a_query_reads_the_same_after_a_compaction_and_less
     what_is_deleted_leaves_the_query_at_once_and_the_file_with_the_next_compaction
 }

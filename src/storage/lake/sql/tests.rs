@@ -200,26 +200,7 @@ async fn files_that_conditions_leave_out_are_not_read(store: Store) {
     assert!(all.bytes <= columns.bytes, "{} of {}", all.bytes, columns.bytes);
 }
 
-macro_rules! on_each_store {
-    ($($test:ident)*) => {
-        mod on_a_folder {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $test() {
-                super::$test(super::stores::folder()).await;
-            })*
-        }
-
-        #[cfg(feature = "aws")]
-        mod on_moto {
-            $(#[tokio::test(flavor = "multi_thread")]
-            async fn $test() {
-                super::$test(super::stores::moto().await).await;
-            })*
-        }
-    };
-}
-
-on_each_store! {
+stores::on_each_store! {
     the_range_of_an_axis_by_day_and_all_that_is_known_of_a_sample
     files_that_conditions_leave_out_are_not_read
 }

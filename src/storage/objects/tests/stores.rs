@@ -9,6 +9,27 @@ pub(super) const MAX_READ: usize = 24 << 20;
 /// Bytes that a bucket of the tests takes in parts.
 pub(super) const IN_PARTS: usize = 9 << 20;
 
+/// Runs each test on a folder and, with the feature `aws`, on a server that speaks S3.
+macro_rules! on_each_store {
+    ($($test:ident)*) => {
+        mod on_a_folder {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test($crate::storage::objects::tests::stores::folder()).await;
+            })*
+        }
+
+        #[cfg(feature = "aws")]
+        mod on_moto {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $test() {
+                super::$test($crate::storage::objects::tests::stores::moto().await).await;
+            })*
+        }
+    };
+}
+pub(in crate::storage) use on_each_store;
+
 /// A store, and what it needs to live.
 pub(in crate::storage) struct Store {
     pub(in crate::storage) objects: Objects,
