@@ -1,7 +1,6 @@
 //! What must hold for a configuration: every value within its bounds, and nothing asked for that is not compiled in.
 
-use super::ConfigError;
-use super::sections::{Config, LakeEngine, ScoringBackend};
+use super::{Config, ConfigError, LakeEngine, ScoringBackend};
 
 /// Bytes of memory without which no query runs.
 const SMALLEST_QUERY: usize = 16 << 20;

@@ -1,21 +1,48 @@
 //! Configuration: defaults, then a file, then environment variables, then flags. Checked as a whole; an unknown key, a
 //! bad value or an unreadable file stops the start with the key's name.
 
+mod audit;
 mod auth;
 mod check;
+mod compute;
+mod database;
+mod graphql;
+mod http;
+mod ingest;
+mod lake;
+mod live;
+mod log;
 mod mail;
 mod objects;
+mod queue;
+mod reports;
+mod scoring;
 mod sections;
+mod supervision;
+mod training;
+mod uploads;
 
+pub use audit::AuditConfig;
 pub(crate) use auth::OWN_ISSUER;
 pub use auth::{AuthConfig, ClaimsConfig, RolesConfig, TokenUse};
+pub use compute::ComputeConfig;
+pub use database::DatabaseConfig;
+pub use graphql::GraphqlConfig;
+pub use http::HttpConfig;
+pub use ingest::IngestConfig;
+pub use lake::{AthenaConfig, LakeConfig, LakeEngine};
+pub use live::LiveConfig;
+pub use log::{LogConfig, LogFormat};
 pub use mail::{MailConfig, MailDelivery, MailSecurity};
+pub use objects::{ObjectsConfig, ObjectsEncryption};
+pub use queue::QueueConfig;
+pub use reports::ReportsConfig;
+pub use scoring::{ScoringBackend, ScoringConfig};
+pub use sections::Config;
 pub(crate) use sections::seconds;
-pub use sections::{
-    AthenaConfig, AuditConfig, ComputeConfig, Config, DatabaseConfig, GraphqlConfig, HttpConfig, IngestConfig,
-    LakeConfig, LakeEngine, LiveConfig, LogConfig, LogFormat, ObjectsConfig, ObjectsEncryption, QueueConfig,
-    ReportsConfig, ScoringBackend, ScoringConfig, SupervisionConfig, TrainingConfig, UploadsConfig,
-};
+pub use supervision::SupervisionConfig;
+pub use training::TrainingConfig;
+pub use uploads::UploadsConfig;
 
 use figment::Figment;
 use figment::providers::{Env, Format, Serialized, Toml};

@@ -1,8 +1,47 @@
-//! The rules of `objects.*`.
+//! `objects.*`: where objects are, and its rules.
 
 use super::ConfigError;
 use super::check::{not_allowed, not_compiled};
-use super::sections::{ObjectsConfig, ObjectsEncryption};
+use super::sections::section;
+use serde::{Deserialize, Serialize};
+
+/// Encryption at the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ObjectsEncryption {
+    /// What the bucket does by itself.
+    #[serde(rename = "none")]
+    None,
+    /// With a key of S3's.
+    #[serde(rename = "AES256")]
+    Aes256,
+    /// With a key of KMS.
+    #[serde(rename = "aws:kms")]
+    Kms,
+}
+
+section!(
+    /// Objects.
+    ObjectsConfig {
+        /// `file://PATH`, where `{data_dir}` stands for the data folder, or `s3://BUCKET/PREFIX`.
+        url: String = "file://{data_dir}/objects".into(),
+        /// Largest object that is read into memory, bytes.
+        max_read_bytes: u64 = 256 << 20,
+        /// Address of an S3-compatible server; none is Amazon.
+        endpoint: Option<String> = None,
+        /// Whether the bucket's name goes into the path of a URL; most compatible servers need it.
+        path_style: bool = false,
+        /// Region of the bucket; none takes `AWS_REGION`, the profile's or the machine's.
+        region: Option<String> = None,
+        /// `none` (what the bucket does by itself), `AES256` or `aws:kms`.
+        server_side_encryption: ObjectsEncryption = ObjectsEncryption::None,
+        /// Key for `aws:kms`; none is the account's own for S3.
+        kms_key_id: Option<String> = None,
+        /// Seconds that a request to the bucket may take with its repetitions.
+        timeout_seconds: u64 = 20,
+        /// Attempts of a request to the bucket.
+        max_attempts: u32 = 5,
+    }
+);
 
 impl ObjectsConfig {
     /// The bucket and the prefix of its keys, where objects are in one.

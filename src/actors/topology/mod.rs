@@ -1,36 +1,37 @@
 //! The topology: builds every actor, wires them, and stops them in the order in which work flows. The one place that
 //! knows all of them.
 
-use super::announcer::{Announcer, AnnouncerDeps};
-use super::auditor::{Audit, AuditPolicy, Auditor, AuditorDeps};
+mod accounts;
+mod documents;
+mod policies;
+
+use crate::actors::announcer::{Announcer, AnnouncerDeps};
+use crate::actors::auditor::{Audit, AuditPolicy, Auditor, AuditorDeps};
 #[cfg(feature = "aws")]
-use super::bucket_watch::{BucketWatch, BucketWatchDeps};
+use crate::actors::bucket_watch::{BucketWatch, BucketWatchDeps};
 #[cfg(feature = "lake")]
-use super::compactor::{Compactor, CompactorDeps};
-use super::compute::Compute;
-use super::converter::{Converter, ConverterDeps};
-use super::courier::{Courier, CourierDeps};
-use super::dispatcher::{Dispatcher, DispatcherDeps};
-use super::eraser::{Eraser, EraserDeps};
-use super::handover::Handover;
-use super::ingest::{Ingest, IngestDeps};
+use crate::actors::compactor::{Compactor, CompactorDeps};
+use crate::actors::compute::Compute;
+use crate::actors::converter::{Converter, ConverterDeps};
+use crate::actors::courier::Courier;
+use crate::actors::dispatcher::{Dispatcher, DispatcherDeps};
+use crate::actors::eraser::{Eraser, EraserDeps};
+use crate::actors::handover::Handover;
+use crate::actors::ingest::{BusyEvents, Ingest, IngestDeps};
 #[cfg(feature = "lake")]
-use super::lake::{Lake, LakeDeps};
-use super::links::Links;
-use super::mailer::{Mailer, MailerDeps};
-use super::metrics::Metrics;
-use super::outbox::Outbox;
-use super::provider_keys::{ProviderKeys, ProviderKeysDeps};
-use super::reporter::{Reporter, ReporterDeps, UnderWay};
-use super::resolver::{Resolver, ResolverDeps};
-use super::scorer::{Scorer, ScorerDeps, ScorerPool};
-use super::session_auth::{Provider, SessionAuth, SessionAuthConfig, SessionAuthDeps};
-use super::supervision::{Alive, Handle, SupervisionPolicy, Supervisor};
-use super::trainer::{TrainerDeps, Trainers};
-use super::updates::Updates;
-use super::watches::Watches;
-use super::wire::{Wire, WireDeps};
-use super::work::{Ledger, WorkPolicy};
+use crate::actors::lake::{Lake, LakeDeps};
+use crate::actors::metrics::Metrics;
+use crate::actors::outbox::Outbox;
+use crate::actors::reporter::Reporter;
+use crate::actors::resolver::{Resolver, ResolverDeps};
+use crate::actors::scorer::{Scorer, ScorerDeps, ScorerPool};
+use crate::actors::session_auth::SessionAuth;
+use crate::actors::supervision::{Alive, Handle, SupervisionPolicy, Supervisor};
+use crate::actors::trainer::{TrainerDeps, Trainers};
+use crate::actors::updates::Updates;
+use crate::actors::watches::Watches;
+use crate::actors::wire::{Wire, WireDeps};
+use crate::actors::work::Ledger;
 use crate::config::{Config, seconds};
 use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
@@ -44,7 +45,7 @@ use crate::storage::objects::Objects;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 /// Hints that a slow listener may be behind by.
@@ -106,7 +107,7 @@ impl Topology {
     #[must_use]
     pub fn start(config: &Config, ground: &Ground) -> Self {
         let Ground { database, objects, clock, entropy, metrics, .. } = ground.clone();
-        let policy = supervision_policy(config);
+        let policy = policies::supervision(config);
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let compute = Compute::new(match config.compute.at_once {
             0 => processors + 1,
@@ -117,7 +118,7 @@ impl Topology {
         let updates = Updates::new(UPDATES, outbox.clone());
         let handover = Handover::new(config.ingest.handover_bytes);
         let ledger = Ledger::new(
-            work_policy(config),
+            policies::work(config),
             database.clone(),
             clock.clone(),
             entropy.clone(),
@@ -228,11 +229,11 @@ impl Topology {
         #[cfg(feature = "lake")]
         let compactor_supervisor = (config.lake.compact_every_seconds > 0).then(|| {
             let owner = process.clone();
-            let compaction = super::lake::compaction(&config.lake, ground, owner, draining.clone());
+            let compaction = crate::actors::lake::compaction(&config.lake, ground, owner, draining.clone());
             let deps = CompactorDeps { compaction };
             Supervisor::start(&policy, &metrics, &entropy, move || Compactor::new(deps.clone())).1
         });
-        let documents = documents(config, ground, &compute, &policy);
+        let documents = documents::start(config, ground, &policy, &compute);
 
         let ingest_deps = IngestDeps {
             database: database.clone(),
@@ -245,7 +246,7 @@ impl Topology {
             updates: updates.clone(),
             max_bytes: config.uploads.max_bytes,
             at_once: Arc::new(Semaphore::new(config.ingest.at_once)),
-            busy: super::ingest::BusyEvents::default(),
+            busy: BusyEvents::default(),
         };
         let (ingest, ingest_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Ingest::new(ingest_deps.clone()));
@@ -276,22 +277,10 @@ impl Topology {
         let (_, announcer_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Announcer::new(announcer_deps.clone()));
 
-        let (provider, keys_supervisor) = know_provider(config, ground, &policy).unzip();
-        let mail_waits = Arc::new(Notify::new());
-        let mailer_supervisor = send_mails(config, ground, &policy, &mail_waits);
-        let auth_deps = SessionAuthDeps {
-            database,
-            clock,
-            entropy: entropy.clone(),
-            provider,
-            mail_waits,
-            audit: audit.clone(),
-            config: SessionAuthConfig::from(&config.auth),
-        };
-        let (session_auth, auth_supervisor) =
-            Supervisor::start(&policy, &metrics, &entropy, move || SessionAuth::new(auth_deps.clone()));
+        let (session_auth, account_supervisors) = accounts::start(config, ground, &policy, &audit);
 
-        let mut supervisors = vec![announcer_supervisor, ingest_supervisor, resolver_supervisor, auth_supervisor];
+        let mut supervisors = vec![announcer_supervisor, ingest_supervisor, resolver_supervisor];
+        supervisors.extend(account_supervisors);
         supervisors.extend(documents.supervisors);
         supervisors.extend([dispatcher_supervisor, converter_supervisor, eraser_supervisor]);
         supervisors.extend(scorer_supervisors);
@@ -300,13 +289,11 @@ impl Topology {
         supervisors.extend(lake_supervisor);
         #[cfg(feature = "lake")]
         supervisors.extend(compactor_supervisor);
-        supervisors.extend(keys_supervisor);
-        supervisors.extend(mailer_supervisor);
         #[cfg(feature = "aws")]
         supervisors.extend(watch_bucket(config, ground, &policy, &ingest, &draining));
         // Last: the others wait for it.
         supervisors.push(audit_supervisor);
-        let Documents { reporter, courier, .. } = documents;
+        let documents::Documents { reporter, courier, .. } = documents;
         Self {
             session_auth,
             resolver,
@@ -355,77 +342,7 @@ impl Topology {
     }
 }
 
-/// Starts keeping the keys of the identity provider, where there is one.
-fn know_provider(config: &Config, ground: &Ground, policy: &SupervisionPolicy) -> Option<(Provider, Supervisor)> {
-    let Ground { database, clock, entropy, metrics, .. } = ground;
-    let deps = ProviderKeysDeps::new(&config.auth, database.clone(), clock.clone(), entropy.clone(), metrics.clone())?;
-    let trusted = deps.trusted.clone();
-    let (keys, supervisor) = Supervisor::start(policy, metrics, entropy, move || ProviderKeys::new(deps.clone()));
-    Some((Provider::new(&config.auth, trusted, keys)?, supervisor))
-}
-
-/// Starts the mailer, where there are accounts that it may write to.
-fn send_mails(config: &Config, ground: &Ground, policy: &SupervisionPolicy, wake: &Arc<Notify>) -> Option<Supervisor> {
-    let Ground { database, clock, entropy, metrics, .. } = ground;
-    if !config.auth.own_accounts {
-        return None;
-    }
-    let deps = MailerDeps {
-        database: database.clone(),
-        clock: clock.clone(),
-        entropy: entropy.clone(),
-        metrics: metrics.clone(),
-        hashes: SessionAuthConfig::from(&config.auth).passwords(),
-        config: config.mail.clone(),
-        code_minutes: config.auth.code_minutes,
-        code_attempts: config.auth.max_code_attempts,
-        wake: wake.clone(),
-    };
-    Some(Supervisor::start(policy, metrics, entropy, move || Mailer::new(deps.clone())).1)
-}
-
-/// Those who make and send documents.
-struct Documents {
-    reporter: Handle<Reporter>,
-    courier: Handle<Courier>,
-    supervisors: [Supervisor; 2],
-}
-
-fn documents(config: &Config, ground: &Ground, compute: &Compute, policy: &SupervisionPolicy) -> Documents {
-    let Ground { database, objects, clock, entropy, metrics, .. } = ground;
-    let settings = &config.reports;
-    let links =
-        Links::new(database.clone(), objects.clone(), clock.clone(), entropy.clone(), seconds(settings.link_seconds));
-    let reporter_deps = ReporterDeps {
-        database: database.clone(),
-        objects: objects.clone(),
-        clock: clock.clone(),
-        compute: compute.clone(),
-        links: links.clone(),
-        requests: Arc::new(Semaphore::new(settings.requests_at_once)),
-        at_once: Arc::new(Semaphore::new(settings.at_once)),
-        deadline: seconds(settings.deadline_seconds),
-        under_way: UnderWay::default(),
-    };
-    let (reporter, reporter_supervisor) =
-        Supervisor::start(policy, metrics, entropy, move || Reporter::new(reporter_deps.clone()));
-    let courier_deps = CourierDeps {
-        database: database.clone(),
-        objects: objects.clone(),
-        clock: clock.clone(),
-        compute: compute.clone(),
-        links,
-        objects_at_once: Arc::new(Semaphore::new(settings.downloads_at_once)),
-        records_at_once: Arc::new(Semaphore::new(settings.exports_at_once)),
-        patience: seconds(settings.idle_seconds),
-        longest: seconds(settings.longest_seconds),
-        most_events: settings.export_events,
-    };
-    let (courier, courier_supervisor) =
-        Supervisor::start(policy, metrics, entropy, move || Courier::new(courier_deps.clone()));
-    Documents { reporter, courier, supervisors: [reporter_supervisor, courier_supervisor] }
-}
-
+/// Starts writing the audit record.
 fn start_auditor(config: &Config, ground: &Ground, policy: &SupervisionPolicy) -> (Audit, Supervisor) {
     let audit_policy = AuditPolicy {
         waiting: config.audit.waiting,
@@ -470,31 +387,4 @@ fn watch_bucket(
     };
     let factory = move || BucketWatch::new(deps.clone());
     Some(Supervisor::start(policy, &ground.metrics, &ground.entropy, factory).1)
-}
-
-fn supervision_policy(config: &Config) -> SupervisionPolicy {
-    let supervision = &config.supervision;
-    SupervisionPolicy {
-        mailbox: supervision.mailbox,
-        ask_timeout: seconds(supervision.ask_timeout_seconds),
-        probe_every: Duration::from_millis(supervision.probe_every_ms),
-        stuck_after: Duration::from_millis(supervision.stuck_after_ms),
-        backoff_first: Duration::from_millis(supervision.backoff_first_ms),
-        backoff_cap: Duration::from_millis(supervision.backoff_cap_ms),
-        blocking_threads: config.compute.threads,
-    }
-}
-
-fn work_policy(config: &Config) -> WorkPolicy {
-    let queue = &config.queue;
-    let deadline = seconds(queue.deadline_seconds);
-    WorkPolicy {
-        at_once: [queue.converts_at_once, config.training.at_once, queue.scores_at_once, queue.deletions_at_once],
-        deadline: [deadline, seconds(queue.training_deadline_seconds), deadline, deadline],
-        lease: seconds(queue.lease_seconds),
-        max_attempts: queue.max_attempts,
-        backoff_first: Duration::from_millis(queue.backoff_first_ms),
-        backoff_cap: seconds(queue.backoff_cap_seconds),
-        longest_rest: seconds(queue.longest_rest_seconds),
-    }
 }
