@@ -37,6 +37,7 @@ mod test_events;
 
 pub use accounts::{Account, Confirmation, NewAccount};
 pub use audit::{AuditBounds, AuditFilter, AuditPlace};
+pub use changes::ChangePlace;
 pub use compaction::{CompactionLease, LakePartition, LiveFile, NewFile, ToCompact};
 pub use deletions::{Deleted, DeletionRequest, Grace, PendingDeletion};
 pub use error::{DatabaseError, Result};
