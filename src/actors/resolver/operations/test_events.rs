@@ -5,7 +5,7 @@ use crate::domain::ids::{PatientId, TestEventId};
 use crate::storage::database::{DatabaseError, TestEvent, TestEventFilter, TestResult};
 
 /// Test events that one answer lists at most.
-const MOST_EVENTS: u32 = 10_000;
+pub const MOST_EVENTS: u32 = 10_000;
 /// Characters of notes.
 const LONGEST_NOTES: usize = 10_000;
 
