@@ -9,8 +9,9 @@ use crate::config::GraphqlConfig;
 use crate::domain::access::{Caller, Role};
 use crate::domain::audit::Origin;
 use crate::domain::entropy::Entropy;
-use crate::domain::ids::{AccountId, SessionId};
-use crate::storage::database::Database;
+use crate::domain::ids::{AccountId, Movement, PatientId, SessionId};
+use crate::storage::database::{Database, TestResult};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,6 +103,49 @@ async fn a_list_of_fifty_patients_takes_at_most_three_statements() {
     assert_eq!(answer["data"]["listPatients"]["nodes"][49]["assigned_tests"], tests);
     assert!(statements <= 3, "{statements} statements");
     assert_eq!(statements, 3, "the page with its total, the summaries, the tests");
+}
+
+/// That many events of one patient, a week apart and scored.
+async fn add_scored_events(bench: &Bench, movement: &str, numbers: std::ops::Range<u32>) {
+    let patient = PatientId::new("p").unwrap();
+    let first: DateTime<Utc> = "2020-01-06T12:00:00Z".parse().unwrap();
+    for n in numbers.clone() {
+        let id = uuid::Uuid::from_u128(n.into()).into();
+        let start_time = first + TimeDelta::weeks((n - numbers.start).into());
+        let result = TestResult {
+            id,
+            patient: patient.clone(),
+            test_type: Movement::new(movement).unwrap(),
+            doctor_score: None,
+            notes: None,
+            start_time,
+            end_time: start_time,
+        };
+        bench.database.put_test_result(&result, first).await.unwrap();
+        bench.database.put_balance_score(id, &patient, 50, first).await.unwrap();
+    }
+}
+
+#[actix_web::test]
+async fn no_event_is_left_out_where_no_count_is_given_and_no_average_silently() {
+    let bench = Bench::new().await;
+    bench.ask("mutation { createPatient(patient_id: \"p\") { patient_id } }", json!({})).await;
+    add_scored_events(&bench, "sit-to-stand", 0..501).await;
+    add_scored_events(&bench, "gait", 600..1_099).await;
+    let averages = "query($m: String) { getScoreAverages(patient_id: \"p\", period: week, movement: $m,
+        from_time: \"2020-01-06 00:00:00\", to_time: \"2029-12-31 00:00:00\") { mean } }";
+    let all = bench.ask(averages, json!({})).await;
+    assert_eq!(all["data"]["getScoreAverages"].as_array().unwrap().len(), 1_000);
+    add_scored_events(&bench, "walk", 2_000..2_001).await;
+    let refused = bench.ask(averages, json!({})).await;
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "window_out_of_range", "{refused}");
+    let one = bench.ask(averages, json!({ "m": "sit-to-stand" })).await;
+    assert_eq!(one["data"]["getScoreAverages"].as_array().unwrap().len(), 501);
+
+    let events = bench.ask("{ getTestEvents(patient_id: \"p\") { test_event_id } }", json!({})).await;
+    let events = events["data"]["getTestEvents"].as_array().unwrap();
+    assert_eq!(events.len(), 1_001);
+    assert_eq!(events[1_000]["test_event_id"], json!(uuid::Uuid::from_u128(500)), "the latest, which is the last");
 }
 
 /// A type in the schema language.
