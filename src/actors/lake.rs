@@ -3,7 +3,7 @@
 
 use super::ServiceError;
 use super::auditor::Audit;
-use super::authorization::authorize;
+use super::authorization::{SeenLinks, authorize};
 use super::topology::Ground;
 #[cfg(feature = "aws")]
 use crate::config::LakeEngine;
@@ -69,7 +69,7 @@ supervised!(Lake, "lake");
 
 impl LakeDeps {
     async fn query(&self, caller: &Caller, sql: String) -> Result<Answer, ServiceError> {
-        authorize(&self.database, &caller.role, &Access::QueryLake, "lake").await?;
+        authorize(&self.database, &caller.role, &Access::QueryLake, &SeenLinks::default(), "lake").await?;
         let scope = lake_scope(&caller.role).ok_or(ServiceError::Forbidden)?;
         Ok(self.engine.query(sql, scope, Allowed::Select).await?)
     }

@@ -52,7 +52,7 @@ fn patient_id(id: &str) -> PatientId {
 }
 
 async fn run<O: Operation>(deps: &ResolverDeps, role: &Role, operation: O) -> Result<O::Answer, ServiceError> {
-    perform(deps, &caller(role.clone()), operation).await
+    perform(deps, &caller(role.clone()), &SeenLinks::default(), operation).await
 }
 
 #[tokio::test]

@@ -39,6 +39,10 @@ impl Operation for PatientList {
         listed.entries.iter().map(|(patient, _)| patient.id.clone()).collect()
     }
 
+    fn linked(listed: &Self::Answer) -> Vec<PatientId> {
+        Self::covered(listed)
+    }
+
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Self::Answer, ServiceError> {
         check_length("search", self.filter.search.as_deref(), 254)?;
         let Self { filter, after, limit, total } = self;
