@@ -271,6 +271,8 @@ impl World {
             ("queue.lease_seconds", "600"),
             ("audit.unknown_every_seconds", "3600"),
             ("live.look_ms", "3600000"),
+            // Every field of every patient is asked for.
+            ("graphql.max_cost", "1000000"),
         ];
         let program = Program::start_with(&quiet);
         let clinic = program.clinic_with(&["own"]).await;
