@@ -261,6 +261,7 @@ impl Topology {
             rule,
             at_once: Arc::new(Semaphore::new(config.graphql.at_once)),
             deadline: seconds(config.graphql.deadline_seconds),
+            report_deadline: seconds(config.reports.deadline_seconds),
         };
         let (resolver, resolver_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Resolver::new(resolver_deps.clone()));

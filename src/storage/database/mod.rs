@@ -54,7 +54,7 @@ pub use patients::{CareProvider, Patient, PatientLink};
 pub use recordings::{AxisRange, RecordingDetails, RecordingRow};
 pub use second_factors::SecondFactor;
 pub use sessions::{NewSession, OpenSession, Refreshed, SessionRow};
-pub use steps::{Acceptance, AfterConversion, Conversion, NewRecording, TrainingRule};
+pub use steps::{Acceptance, AfterConversion, AfterScoring, Conversion, NewRecording, TrainingRule};
 pub use test_event_lists::{ScoreAverage, TestEventListFilter, TestEventPlace, TimeOrder};
 pub use test_events::{Claim, TestEvent, TestEventFilter, TestResult, TestType};
 
