@@ -139,7 +139,7 @@ pub fn compaction(config: &LakeConfig, ground: &Ground, owner: Arc<str>, ends: A
         rule: CompactionRule {
             recordings: config.compact_recordings,
             samples: config.compact_samples,
-            every: time(config.compact_every_seconds),
+            every: (config.compact_every_seconds > 0).then(|| time(config.compact_every_seconds)),
             grace: time(config.compact_grace_seconds),
             lease: COMPACTION_LEASE,
         },

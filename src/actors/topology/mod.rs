@@ -227,12 +227,12 @@ impl Topology {
             .unzip();
 
         #[cfg(feature = "lake")]
-        let compactor_supervisor = (config.lake.compact_every_seconds > 0).then(|| {
+        let compactor_supervisor = {
             let owner = process.clone();
             let compaction = crate::actors::lake::compaction(&config.lake, ground, owner, draining.clone());
             let deps = CompactorDeps { compaction };
             Supervisor::start(&policy, &metrics, &entropy, move || Compactor::new(deps.clone())).1
-        });
+        };
         let documents = documents::start(config, ground, &policy, &compute);
 
         let ingest_deps = IngestDeps {
@@ -289,7 +289,7 @@ impl Topology {
         #[cfg(feature = "lake")]
         supervisors.extend(lake_supervisor);
         #[cfg(feature = "lake")]
-        supervisors.extend(compactor_supervisor);
+        supervisors.push(compactor_supervisor);
         #[cfg(feature = "aws")]
         supervisors.extend(watch_bucket(config, ground, &policy, &ingest, &draining));
         // Last: the others wait for it.

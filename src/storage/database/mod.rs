@@ -37,7 +37,7 @@ mod test_events;
 
 pub use accounts::{Account, Confirmation, NewAccount};
 pub use audit::{AuditBounds, AuditFilter, AuditPlace};
-pub use compaction::{CompactionLease, LakePartition, LiveFile, NewFile, ToCompact};
+pub use compaction::{CompactionLease, CompactionTime, LakePartition, LiveFile, NewFile, ToCompact};
 pub use deletions::{Deleted, DeletionRequest, Grace, PendingDeletion};
 pub use error::{DatabaseError, Result};
 pub use event_records::{CardRow, EventRecord, QualityReport, Recorded, Scored};

@@ -5,7 +5,9 @@ use super::*;
 use crate::domain::ids::{CareProviderId, Movement, PatientId, TestEventId};
 use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::{Day, Quality, parse};
-use crate::storage::database::{CareProvider, Conversion, JobKind, NewRecording, PatientLink, TrainingRule};
+use crate::storage::database::{
+    CareProvider, Conversion, Deleted, DeletionRequest, Grace, JobKind, NewRecording, PatientLink, TrainingRule,
+};
 use crate::storage::lake::to_parquet;
 use crate::storage::objects::Digest;
 use crate::storage::objects::tests::stores::{self, Store};
@@ -93,6 +95,21 @@ impl Lake {
         let conversion = Conversion { quality, feature_set: "set-1", features: vec![1.0] };
         let rule = TrainingRule { minimum: 10, every: 10 };
         self.database.finish_conversion(job.fence, job.subject, &conversion, rule, now()).await.unwrap();
+    }
+
+    /// Deletes an event as the program does: its rows, and then its objects.
+    pub(in crate::storage::lake) async fn delete(&self, n: u128, who: &str) {
+        let none = TimeDelta::zero();
+        let request = DeletionRequest {
+            id: id(n),
+            patient: patient(who),
+            what: Deleted::Event,
+            rule: TrainingRule { minimum: 10, every: 10 },
+            grace: Grace { conversion: none, training: none, report: none },
+        };
+        assert!(self.database.delete_event(&request, now()).await.unwrap());
+        let deletion = self.database.pending_deletion(id(n)).await.unwrap().unwrap();
+        self.objects.delete_all(&deletion.keys).await.unwrap();
     }
 
     /// Links patients to a care provider.

@@ -88,6 +88,7 @@ contract! {
     a_reader_of_the_lake_sees_the_patients_of_their_scope,
     what_is_known_of_a_recording_is_told_beside_its_samples,
     one_at_a_time_compacts_when_it_is_time,
+    compaction_is_taken_for_what_is_deleted_whether_or_not_it_is_time,
     every_recording_is_read_once_through_compactions_and_deletions,
     what_is_deleted_has_no_row_and_its_objects_are_named_until_they_are_removed,
     a_recording_is_deleted_without_its_event_and_not_by_another,
