@@ -121,10 +121,10 @@ impl ReporterDeps {
             None => None,
             Some(recorded) => {
                 let key = ObjectKey::csv(patient, &recorded.movement, recorded.day, id);
-                Some(self.links.link(Linked::Csv, id, &key).await?)
+                Some(self.links.link(Linked::Csv, (patient, id), &key).await?)
             }
         };
-        Ok(DocumentLinks { report: self.links.link(Linked::Report, id, &key).await?, csv })
+        Ok(DocumentLinks { report: self.links.link(Linked::Report, (patient, id), &key).await?, csv })
     }
 
     /// The event, of which the PDF under that key tells. Read again after the PDF was made: what changed meanwhile is told of,
