@@ -5,6 +5,7 @@ use super::ServiceError;
 use super::auditor::Audit;
 use super::authorization::authorize;
 use super::topology::Ground;
+use super::turns::Turns;
 #[cfg(feature = "aws")]
 use crate::config::LakeEngine;
 use crate::config::{LakeConfig, seconds};
@@ -47,6 +48,8 @@ pub struct LakeDeps {
     pub engine: Engine,
     /// Notes whose recordings are read.
     pub audit: Audit,
+    /// Who has a query under way.
+    pub turns: Turns,
 }
 
 /// The actor.
@@ -71,7 +74,8 @@ impl LakeDeps {
     async fn query(&self, caller: &Caller, sql: String) -> Result<Answer, ServiceError> {
         authorize(&self.database, &caller.role, &Access::QueryLake, "lake").await?;
         let scope = lake_scope(&caller.role).ok_or(ServiceError::Forbidden)?;
-        Ok(self.engine.query(sql, scope, Allowed::Select).await?)
+        let turn = self.turns.take(caller.account).ok_or_else(|| ServiceError::busy("queries of one account"))?;
+        Ok(self.engine.query(sql, scope, Allowed::Select).await?.keeping(turn))
     }
 }
 
@@ -156,9 +160,13 @@ impl From<QueryError> for ServiceError {
             QueryError::Value(_) => invalid("query_failed"),
             QueryError::Memory => invalid("query_needs_memory"),
             QueryError::TooSlow => invalid("query_too_slow"),
-            QueryError::Rows(_) | QueryError::Bytes(_) => invalid("result_too_large"),
+            QueryError::Rows(_) | QueryError::Bytes(_) | QueryError::Table => invalid("result_too_large"),
             QueryError::Files(_) => invalid("query_reads_too_much"),
             QueryError::Busy => Self::busy("queries of the lake"),
+            QueryError::Changed => {
+                tracing::warn!("a file of the lake was gone when a query came to it");
+                Self::busy("what is queried")
+            }
             QueryError::Away(reason) => {
                 tracing::warn!(reason, "the query engine is away");
                 Self::busy("query engine")

@@ -28,6 +28,8 @@ use crate::actors::scorer::{Scorer, ScorerDeps, ScorerPool};
 use crate::actors::session_auth::SessionAuth;
 use crate::actors::supervision::{Alive, Handle, SupervisionPolicy, Supervisor};
 use crate::actors::trainer::{TrainerDeps, Trainers};
+#[cfg(feature = "lake")]
+use crate::actors::turns::Turns;
 use crate::actors::updates::Updates;
 use crate::actors::watches::Watches;
 use crate::actors::wire::{Wire, WireDeps};
@@ -221,7 +223,8 @@ impl Topology {
             .engine
             .clone()
             .map(|engine| {
-                let deps = LakeDeps { database: database.clone(), engine, audit: audit.clone() };
+                let deps =
+                    LakeDeps { database: database.clone(), engine, audit: audit.clone(), turns: Turns::default() };
                 Supervisor::start(&policy, &metrics, &entropy, move || Lake::new(deps.clone()))
             })
             .unzip();

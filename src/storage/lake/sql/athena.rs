@@ -113,7 +113,7 @@ impl Athena {
     /// [`QueryError`].
     pub async fn query(&self, sql: String, scope: LakeScope) -> Result<Answer, QueryError> {
         let inner = &self.0;
-        let permit = inner.permits.clone().try_acquire_owned().map_err(|_| QueryError::Busy)?;
+        let place = Arc::new(inner.permits.clone().try_acquire_owned().map_err(|_| QueryError::Busy)?);
         let deadline = Instant::now() + inner.limits.deadline;
         let counts = Arc::new(Counts::default());
         let reader = Reader {
@@ -130,17 +130,27 @@ impl Athena {
         let (execution, schema) =
             Box::pin(tokio::time::timeout_at(deadline, work)).await.map_err(|_| QueryError::TooSlow)??;
         let (rows, batches) = mpsc::channel(AHEAD);
-        let (this, of) = (self.clone(), schema.clone());
-        let counted = counts.clone();
+        let (this, of, most_bytes) = (self.clone(), schema.clone(), inner.limits.bytes);
+        let (counted, held) = (counts.clone(), place.clone());
         let run = async move {
-            let _permit = permit;
+            let _place = held;
             let mut running = Running { inner: this.0, execution: Some(execution) };
             let outcome = tokio::time::timeout_at(deadline, Box::pin(running.run(&of, &counted, &rows))).await;
             let last = outcome.unwrap_or(Err(QueryError::TooSlow)).map(|()| None);
             drop(rows.send(last).await);
         };
         let work = Work(tokio::spawn(run).abort_handle());
-        Ok(Answer { schema, batches, counts, deadline, _work: work, _threads: None })
+        Ok(Answer {
+            schema,
+            most_bytes,
+            batches,
+            counts,
+            deadline,
+            place: Some(place),
+            kept: None,
+            _work: work,
+            _threads: None,
+        })
     }
 }
 

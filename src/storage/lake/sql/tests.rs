@@ -1,6 +1,8 @@
 //! What a reader sees, and what a query costs at most, on the folder and on moto. (s3s-fs keeps an object's metadata in a file
 //! whose name is too long for the keys of Parquet files.)
 
+mod results;
+
 use super::*;
 use crate::domain::ids::{CareProviderId, Movement, PatientId, TestEventId};
 use crate::domain::object_key::ObjectKey;
@@ -145,7 +147,7 @@ impl Lake {
 /// The result as CSV without its header, and what it cost.
 async fn ask(engine: &DataFusion, scope: &LakeScope, sql: &str) -> Result<(String, Cost), QueryError> {
     let mut answer = engine.query(sql.to_owned(), scope.clone(), Allowed::Select).await?;
-    let mut encoder = Encoder::new(Format::Csv, &answer.schema)?;
+    let mut encoder = Encoder::new(Format::Csv, &answer.schema, Bounds::of_a_file(answer.most_bytes))?;
     let mut text = Vec::new();
     while let Some(batch) = answer.next().await? {
         text.extend(encoder.rows(batch)?);
@@ -431,7 +433,7 @@ async fn a_result_is_written_in_each_format() {
     let sql = "SELECT patient_id AS who, count(*) AS n, max(ax) AS \"a,b\", NULL AS nothing FROM samples GROUP BY 1 ORDER BY 1";
     let write = async |format, sql: &str| {
         let mut answer = engine.query(sql.to_owned(), LakeScope::Everyone, Allowed::Select).await.unwrap();
-        let mut encoder = Encoder::new(format, &answer.schema).unwrap();
+        let mut encoder = Encoder::new(format, &answer.schema, Bounds::of_a_file(answer.most_bytes)).unwrap();
         let mut bytes = Vec::new();
         while let Some(batch) = answer.next().await.unwrap() {
             bytes.extend(encoder.rows(batch).unwrap());
