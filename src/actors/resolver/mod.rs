@@ -54,6 +54,8 @@ pub struct ResolverDeps {
     pub at_once: Arc<Semaphore>,
     /// How long an operation may take.
     pub deadline: Duration,
+    /// How long a report may take.
+    pub report_deadline: Duration,
 }
 
 /// The actor.

@@ -39,6 +39,7 @@ pub(crate) async fn deps(folder: &Path) -> ResolverDeps {
         rule: TrainingRule { minimum: 10, every: 10 },
         at_once: Arc::new(Semaphore::new(8)),
         deadline: 5 * second,
+        report_deadline: second,
     }
 }
 

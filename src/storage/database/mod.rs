@@ -38,7 +38,7 @@ mod test_events;
 pub use accounts::{Account, Confirmation, NewAccount};
 pub use audit::{AuditBounds, AuditFilter, AuditPlace};
 pub use changes::ChangePlace;
-pub use compaction::{CompactionLease, LakePartition, LiveFile, NewFile, ToCompact};
+pub use compaction::{CompactionLease, CompactionTime, LakePartition, LiveFile, NewFile, ToCompact};
 pub use deletions::{Deleted, DeletionRequest, Grace, PendingDeletion};
 pub use error::{DatabaseError, Result};
 pub use event_records::{CardRow, EventRecord, QualityReport, Recorded, Scored};
@@ -55,7 +55,7 @@ pub use patients::{CareProvider, Patient, PatientLink};
 pub use recordings::{AxisRange, RecordingDetails, RecordingRow};
 pub use second_factors::SecondFactor;
 pub use sessions::{NewSession, OpenSession, Refreshed, SessionRow};
-pub use steps::{Acceptance, AfterConversion, Conversion, NewRecording, TrainingRule};
+pub use steps::{Acceptance, AfterConversion, AfterScoring, Conversion, NewRecording, TrainingRule};
 pub use test_event_lists::{ScoreAverage, TestEventListFilter, TestEventPlace, TimeOrder};
 pub use test_events::{Claim, TestEvent, TestEventFilter, TestResult, TestType};
 
