@@ -9,6 +9,7 @@
 
 mod accounts;
 mod assigned_tests;
+mod attempts;
 mod audit;
 mod changes;
 mod compaction;
@@ -35,7 +36,7 @@ mod steps;
 mod test_event_lists;
 mod test_events;
 
-pub use accounts::{Account, Confirmation, NewAccount};
+pub use accounts::{Account, Confirmation, NewAccount, RoleChange};
 pub use audit::{AuditBounds, AuditFilter, AuditPlace};
 pub use changes::ChangePlace;
 pub use compaction::{CompactionLease, CompactionTime, LakePartition, LiveFile, NewFile, ToCompact};
@@ -45,7 +46,7 @@ pub use event_records::{CardRow, EventRecord, QualityReport, Recorded, Scored};
 pub use hints::{Hint, Listener, MOST as MOST_HINTS};
 pub use jobs::{DeadJob, Fence, Job, JobKind, Outcome, QueueDepth};
 pub use lake::{CompactedFile, LakePart, LakeRecording, LakeWindow};
-pub use mails::{DueMail, Purpose};
+pub use mails::{DueMail, NewMail, NewPassword, Purpose};
 pub use measurements::{DayRange, ScoreStats, Window};
 pub use models::{KnownModel, ModelRow, NewModel, TrainingRecording, TrainingRecordings};
 pub use open::{Migrated, PostgresOptions};
@@ -54,7 +55,7 @@ pub use patient_lists::{PatientListFilter, PatientPlace, PatientSummary, TimedSc
 pub use patients::{CareProvider, Patient, PatientLink};
 pub use recordings::{AxisRange, RecordingDetails, RecordingRow};
 pub use second_factors::SecondFactor;
-pub use sessions::{NewSession, OpenSession, Refreshed, SessionRow};
+pub use sessions::{NewSession, OpenSession, Refreshed, Rotation, SessionRow};
 pub use steps::{Acceptance, AfterConversion, AfterScoring, Conversion, NewRecording, TrainingRule};
 pub use test_event_lists::{ScoreAverage, TestEventListFilter, TestEventPlace, TimeOrder};
 pub use test_events::{Claim, TestEvent, TestEventFilter, TestResult, TestType};

@@ -10,6 +10,7 @@ mod lists;
 mod measurements;
 mod patients;
 mod queue;
+mod sessions;
 mod steps;
 
 use super::*;
@@ -26,6 +27,7 @@ use lists::*;
 use measurements::*;
 use patients::*;
 use queue::*;
+use sessions::*;
 use steps::*;
 
 macro_rules! contract {
@@ -66,6 +68,11 @@ contract! {
     jobs_that_are_given_back_are_leased_again_at_the_same_attempt,
     an_account_has_one_address_and_its_patient,
     a_refresh_token_holds_once_and_used_again_ends_its_session,
+    a_session_ends_after_its_longest_life_and_leaves_a_bounded_number_of_tokens,
+    an_account_has_a_bounded_number_of_sessions_and_the_best_are_left,
+    sessions_of_accounts_that_are_not_confirmed_go_on_where_nobody_must_be,
+    addresses_are_known_of_who_signed_in_until_somebody_else_may_have,
+    one_admin_is_left_when_two_take_each_others_role_away,
     an_owner_sees_and_ends_their_sessions_and_no_others,
     a_changed_password_or_role_ends_sessions,
     a_mail_waits_once_and_is_taken_by_one_until_it_is_done_with,
@@ -78,6 +85,7 @@ contract! {
     attempts_to_sign_in_are_counted_in_their_window,
     the_audit_record_is_one_chain_and_is_found_by_patient_account_and_time,
     what_retention_takes_away_leaves_a_chain_that_begins_later,
+    a_wrong_clock_takes_no_recent_row_away,
     patients_are_listed_by_name_to_who_cares_for_them,
     test_events_are_changed_by_their_patient_and_listed_in_time,
     test_types_are_listed_by_name,
