@@ -1,6 +1,6 @@
 //! Stance's models: from the samples of a recording to a score, and from scored recordings to a model.
 //!
-//! Pure: bytes and numbers in, bytes and numbers out. No files, no clock, no ambient randomness, no actor, no HTTP, no SQL; whatever
+//! Pure: bytes and numbers in, bytes and numbers out. No files, no wall clock, no ambient randomness, no actor, no HTTP, no SQL; whatever
 //! of those is needed is passed in.
 //!
 //! | module | subject |
@@ -13,16 +13,20 @@
 //! | [`model`] | a trained model and its predictions |
 //! | [`card`] | what a model is made of and how good it is |
 //! | [`artifact`] | model and card as one `.tar.gz` |
-//! | [`cache`] | a byte-bounded least-recently-used cache for models in use |
+//! | [`cache`] | the byte-bounded least-recently-used cache of loaded models, shared by all who score |
+//! | [`entries`] | an artifact's entries as files, as platforms that unpack it keep them |
+//! | [`tensors`] | requests and answers of the Open Inference Protocol, as bytes |
 //!
 //! Deliberately absent: any per-patient state, any parsing of recordings, any knowledge of where artifacts are kept.
 
 pub mod artifact;
 pub mod cache;
 pub mod card;
+pub mod entries;
 pub mod estimators;
 pub mod features;
 pub mod model;
 pub mod recording;
 pub mod signal;
+pub mod tensors;
 pub mod training;

@@ -7,13 +7,13 @@ use super::work::{Assignment, JobError, Ledger};
 use crate::domain::clock::SharedClock;
 use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::{Recording, assess, parse};
+use crate::scoring::input::features;
 use crate::storage::database::{AfterConversion, Conversion, Database, Job, JobKind, RecordingRow, TrainingRule};
 use crate::storage::lake::{to_csv, to_parquet};
 use crate::storage::objects::{ObjectError, Objects};
 use crate::supervised;
 use actix::prelude::*;
-use stance_models::features::{FEATURE_SET, extract};
-use stance_models::recording::Samples;
+use stance_models::features::FEATURE_SET;
 use std::sync::Arc;
 
 /// What the actor works with.
@@ -124,11 +124,8 @@ fn gone() -> JobError {
 }
 
 fn describe(recording: &Recording) -> Result<Conversion, JobError> {
-    let seconds = recording.seconds();
-    let axes = recording.axes().each_ref().map(Vec::as_slice);
-    let samples =
-        Samples::new(&seconds, axes).map_err(|_| JobError::dead("unusable_samples", "the samples are not usable"))?;
-    Ok(Conversion { quality: assess(recording), feature_set: FEATURE_SET, features: extract(&samples).into_vec() })
+    let features = features(recording).map_err(|_| JobError::dead("unusable_samples", "the samples are not usable"))?;
+    Ok(Conversion { quality: assess(recording), feature_set: FEATURE_SET, features })
 }
 
 impl From<ObjectError> for JobError {

@@ -3,11 +3,13 @@
 use crate::storage::database::QueueDepth;
 use chrono::{DateTime, Utc};
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use stance_models::cache::CacheCounters;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -133,7 +135,7 @@ impl Metrics {
         r.register("uploads_open", "Uploads whose body is arriving", inner.uploads_open.clone());
         r.register(
             "model_cache",
-            "Model caches of the scorers: bytes, models, hits, misses, evictions",
+            "The cache of loaded models: bytes, models, hits, misses, evictions, failures",
             inner.model_cache.clone(),
         );
         r.register(
@@ -244,16 +246,34 @@ impl Metrics {
         self.0.uploads_open.inc_by(change);
     }
 
-    /// Something about the scorers' model caches changed by this much.
-    pub fn model_cache(&self, event: &'static str, change: i64) {
-        self.0.model_cache.get_or_create(&CacheLabels { event }).inc_by(change);
+    /// What the cache of loaded models has seen and holds.
+    pub fn model_cache(&self, cache: CacheCounters) {
+        let CacheCounters { hits, misses, evictions, failures, bytes, entries } = cache;
+        let (bytes, entries) = (bytes as u64, entries as u64);
+        for (event, value) in [
+            ("hits", hits),
+            ("misses", misses),
+            ("evictions", evictions),
+            ("failures", failures),
+            ("bytes", bytes),
+            ("models", entries),
+        ] {
+            self.0.model_cache.get_or_create(&CacheLabels { event }).set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
     }
 
-    /// The text that a Prometheus server reads. `statements` is what the database was sent since it was opened.
+    /// The text that a Prometheus server reads. `statements` is what the database was sent since it was opened, `more` are
+    /// lines of others.
     ///
     /// # Errors
     /// Never in practice: writing to a string.
-    pub fn encode(&self, queue: &[QueueDepth], statements: u64, now: DateTime<Utc>) -> Result<String, std::fmt::Error> {
+    pub fn encode(
+        &self,
+        queue: &[QueueDepth],
+        statements: u64,
+        more: &str,
+        now: DateTime<Utc>,
+    ) -> Result<String, std::fmt::Error> {
         self.0.database_statements.inner().store(statements, Ordering::Relaxed);
         self.0.queue_jobs.clear();
         self.0.queue_age.clear();
@@ -264,7 +284,9 @@ impl Metrics {
             self.0.queue_age.get_or_create(&labels).set(age.as_secs_f64());
         }
         let mut text = String::new();
-        prometheus_client::encoding::text::encode(&mut text, &self.0.registry)?;
+        encode_registry(&mut text, &self.0.registry)?;
+        text.push_str(more);
+        encode_eof(&mut text)?;
         Ok(text)
     }
 }

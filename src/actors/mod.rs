@@ -14,6 +14,7 @@ pub mod dispatcher;
 pub mod eraser;
 mod error;
 pub mod handover;
+pub mod inference;
 pub mod ingest;
 #[cfg(feature = "lake")]
 pub mod lake;

@@ -8,7 +8,7 @@ use super::updates::Updates;
 use super::work::{Assignment, JobError, Ledger};
 use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
-use crate::domain::ids::ModelVersion;
+use crate::domain::ids::{ModelName, ModelVersion};
 use crate::domain::object_key::ObjectKey;
 use crate::storage::database::{Database, Job, JobKind, NewModel, TrainingRule};
 use crate::storage::objects::{Digest, Objects};
@@ -40,6 +40,8 @@ pub struct TrainerDeps {
     pub ledger: Ledger,
     /// Tells who waits.
     pub updates: Updates,
+    /// Randomness, for models' names.
+    pub entropy: Entropy,
     /// From how many recordings on.
     pub rule: TrainingRule,
 }
@@ -127,6 +129,8 @@ impl TrainerDeps {
             card: serde_json::to_string(&card).map_err(|_| JobError::Retry("model card could not be written"))?,
         };
         self.objects.put(&model.artifact_key, artifact.into()).await?;
+        let name = ModelName::from(self.entropy.uuid());
+        self.database.name_model(&name, &model.patient, &model.movement).await?;
         let Some(queued) = self.database.finish_training(job.fence, &model, self.clock.now()).await? else {
             // What deletes removes it, too, but later.
             self.objects.delete(&model.artifact_key).await?;

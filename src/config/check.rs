@@ -4,6 +4,8 @@ use super::{Config, ConfigError, LakeEngine, ScoringBackend};
 
 /// Bytes of memory without which no query runs.
 const SMALLEST_QUERY: usize = 16 << 20;
+/// Bytes of models without which none may have room.
+const SMALLEST_CACHE: usize = 1 << 20;
 /// Seconds that a link into a bucket can be good for at most.
 const LONGEST_LINK: u64 = 604_800;
 
@@ -73,6 +75,11 @@ impl Config {
             ("reports.export_events", self.reports.export_events.into()),
             ("auth.hashes_at_once", self.auth.hashes_at_once as u64),
             ("scoring.workers", self.scoring.workers as u64),
+            ("inference.in_hand", self.inference.in_hand as u64),
+            ("inference.deadline_ms", self.inference.deadline_ms),
+            ("inference.max_body_bytes", self.inference.max_body_bytes as u64),
+            ("inference.max_rows", self.inference.max_rows as u64),
+            ("inference.counted_models", self.inference.counted_models as u64),
             ("audit.waiting", self.audit.waiting as u64),
             ("audit.at_once", self.audit.at_once as u64),
             ("audit.longest_wait_seconds", self.audit.longest_wait_seconds),
@@ -149,6 +156,9 @@ impl Config {
             if self.objects.bucket().is_none() {
                 return not_allowed("ingest.sqs_url", "tells of a bucket: objects.url must be s3://");
             }
+        }
+        if self.scoring.cache_bytes < SMALLEST_CACHE {
+            return not_allowed("scoring.cache_bytes", "must be at least 1 MiB");
         }
         if self.scoring.backend == ScoringBackend::Sagemaker {
             return not_supported("scoring.backend", "Amazon SageMaker");

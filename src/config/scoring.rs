@@ -18,9 +18,9 @@ section!(
     ScoringConfig {
         /// `local` or `sagemaker`.
         backend: ScoringBackend = ScoringBackend::Local,
-        /// Scorers, each with a model cache of its own.
+        /// Scorers.
         workers: usize = 2,
-        /// Bytes of models in the caches of all scorers.
+        /// Bytes of loaded models, whoever uses them; at least 1 MiB.
         cache_bytes: usize = 64 << 20,
     }
 );

@@ -1,9 +1,9 @@
 //! The configuration as a whole, of which each section is a file beside this one, and what a section is made of.
 
 use super::{
-    AuditConfig, AuthConfig, ComputeConfig, DatabaseConfig, GraphqlConfig, HttpConfig, IngestConfig, LakeConfig,
-    LiveConfig, LogConfig, MailConfig, ObjectsConfig, QueueConfig, ReportsConfig, ScoringConfig, SupervisionConfig,
-    TrainingConfig, UploadsConfig,
+    AuditConfig, AuthConfig, ComputeConfig, DatabaseConfig, GraphqlConfig, HttpConfig, InferenceConfig, IngestConfig,
+    LakeConfig, LiveConfig, LogConfig, MailConfig, ObjectsConfig, QueueConfig, ReportsConfig, ScoringConfig,
+    SupervisionConfig, TrainingConfig, UploadsConfig,
 };
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -29,6 +29,8 @@ pub struct Config {
     pub training: TrainingConfig,
     /// Scoring.
     pub scoring: ScoringConfig,
+    /// The inference server on `/v2`.
+    pub inference: InferenceConfig,
     /// SQL over the lake.
     pub lake: LakeConfig,
     /// Sign-in.
@@ -83,6 +85,7 @@ impl Default for Config {
             uploads: UploadsConfig::default(),
             training: TrainingConfig::default(),
             scoring: ScoringConfig::default(),
+            inference: InferenceConfig::default(),
             lake: LakeConfig::default(),
             auth: AuthConfig::default(),
             mail: MailConfig::default(),

@@ -75,6 +75,21 @@ pub enum Access {
     ReadAuditOf(PatientId),
     /// Ask the lake in SQL. What is seen is what [`lake_scope`] says.
     QueryLake,
+    /// List models. What is seen is what [`model_scope`] says.
+    ListModels,
+    /// See and change which models are in memory, and what became of all requests to them.
+    OperateModels,
+}
+
+/// Whose models a list shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ModelScope {
+    /// Everybody's.
+    Everyone,
+    /// Those of the patients who are linked to the care provider.
+    PatientsOf(CareProviderId),
+    /// One patient's.
+    Of(PatientId),
 }
 
 /// Whose recordings a query over the lake sees. The tables of the query hold nothing else.
@@ -102,6 +117,8 @@ impl Access {
             | Self::ChangeTestTypes
             | Self::ReadTestTypes
             | Self::QueryLake
+            | Self::ListModels
+            | Self::OperateModels
             | Self::ReadAudit => None,
         }
     }
@@ -122,6 +139,8 @@ impl Access {
             | Self::ChangeTestTypes
             | Self::ReadTestTypes
             | Self::QueryLake
+            | Self::ListModels
+            | Self::OperateModels
             | Self::ReadAudit
             | Self::ReadAuditOf(_) => None,
         }
@@ -145,7 +164,9 @@ pub enum Decision {
 #[must_use]
 pub fn decide(role: &Role, access: &Access) -> Decision {
     match (role, access) {
-        (Role::Admin, _) | (Role::Patient(_) | Role::CareProvider(_), Access::ReadTestTypes) => Decision::Allowed,
+        (Role::Admin, _) | (Role::Patient(_) | Role::CareProvider(_), Access::ReadTestTypes | Access::ListModels) => {
+            Decision::Allowed
+        }
         (Role::Patient(own), Access::Patient(asked) | Access::ReadAuditOf(asked)) => allowed_or_absent(own == asked),
         (Role::Patient(own), Access::Patients(asked)) => allowed_or_absent(asked.iter().all(|asked| own == asked)),
         // Nobody scores themselves; another's event is not there to be scored.
@@ -161,6 +182,7 @@ pub fn decide(role: &Role, access: &Access) -> Decision {
             | Access::Accounts
             | Access::AllPatients
             | Access::ChangeTestTypes
+            | Access::OperateModels
             | Access::ReadAudit
             | Access::ReadAuditOf(_),
         )
@@ -174,6 +196,7 @@ pub fn decide(role: &Role, access: &Access) -> Decision {
             | Access::CareProvider(_)
             | Access::Accounts
             | Access::ChangeTestTypes
+            | Access::OperateModels
             | Access::QueryLake
             | Access::ReadAudit,
         ) => Decision::Forbidden,
@@ -187,6 +210,16 @@ pub fn lake_scope(role: &Role) -> Option<LakeScope> {
         Role::Admin => Some(LakeScope::Everyone),
         Role::CareProvider(own) => Some(LakeScope::PatientsOf(own.clone())),
         Role::Patient(_) => None,
+    }
+}
+
+/// Whose models the role sees in a list.
+#[must_use]
+pub fn model_scope(role: &Role) -> ModelScope {
+    match role {
+        Role::Admin => ModelScope::Everyone,
+        Role::CareProvider(own) => ModelScope::PatientsOf(own.clone()),
+        Role::Patient(own) => ModelScope::Of(own.clone()),
     }
 }
 
@@ -227,6 +260,8 @@ mod tests {
             (Access::ChangeTestTypes, [Forbidden, Forbidden, Allowed]),
             (Access::ReadTestTypes, [Allowed, Allowed, Allowed]),
             (Access::QueryLake, [Forbidden, Allowed, Allowed]),
+            (Access::ListModels, [Allowed, Allowed, Allowed]),
+            (Access::OperateModels, [Forbidden, Forbidden, Allowed]),
             (Access::ReadAudit, [Forbidden, Forbidden, Allowed]),
             (Access::ReadAuditOf(patient("own")), [Allowed, Forbidden, Allowed]),
             (Access::ReadAuditOf(patient("other")), [Absent, Forbidden, Allowed]),

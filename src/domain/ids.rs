@@ -146,6 +146,18 @@ impl ModelVersion {
     }
 }
 
+name_id!(
+    /// The models of a patient and a movement, all versions, as clients of the inference server name them. It is random, and
+    /// says nothing of the patient.
+    ModelName,
+    64
+);
+impl From<Uuid> for ModelName {
+    fn from(id: Uuid) -> Self {
+        Self(id.as_simple().to_string())
+    }
+}
+
 uuid_id!(
     /// A test event and its recording (`testID`), made on the phone: the idempotency key of the pipeline.
     TestEventId

@@ -1,5 +1,11 @@
 //! Who runs a model on features: this process (linfa's models, the low-latency path), or an endpoint.
 
+pub mod engine;
+pub mod exchange;
+pub mod input;
+pub mod statistics;
+pub mod turns;
+
 use stance_models::model::{ModelError, Prediction, TrainedModel};
 
 /// A scoring backend, chosen by configuration.

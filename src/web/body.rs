@@ -24,16 +24,21 @@ pub(super) async fn read_value(request: &HttpRequest, payload: web::Payload, lim
     if !kind.is_none_or(|kind| kind.to_str().is_ok_and(is_json)) {
         return Err(Refusal::unsupported("unsupported_content_type", "the body must be application/json").into());
     }
-    let body = match tokio::time::timeout(LONGEST_ARRIVAL, payload.to_bytes_limited(limit)).await {
-        Ok(Ok(Ok(body))) => body,
-        Ok(Ok(Err(_))) => return Err(Refusal::malformed("body_cut_short", "the body did not arrive as a whole").into()),
-        Ok(Err(_)) => return Err(Refusal::too_large(limit as u64).into()),
-        Err(_) => return Err(Refusal::malformed("body_too_slow", "the body took too long to arrive").into()),
-    };
+    let body = read_bytes(payload, limit).await?;
     serde_json::from_slice(&body).map_err(|error| {
         let place = format!("the body is not JSON (line {}, column {})", error.line(), error.column());
         Refusal::malformed("malformed_json", place).into()
     })
+}
+
+/// Reads a body of at most `limit` bytes, whatever it is.
+pub(super) async fn read_bytes(payload: web::Payload, limit: usize) -> Result<web::Bytes, Problem> {
+    match tokio::time::timeout(LONGEST_ARRIVAL, payload.to_bytes_limited(limit)).await {
+        Ok(Ok(Ok(body))) => Ok(body),
+        Ok(Ok(Err(_))) => Err(Refusal::malformed("body_cut_short", "the body did not arrive as a whole").into()),
+        Ok(Err(_)) => Err(Refusal::too_large(limit as u64).into()),
+        Err(_) => Err(Refusal::malformed("body_too_slow", "the body took too long to arrive").into()),
+    }
 }
 
 impl TryFrom<Value> for Fields {

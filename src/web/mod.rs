@@ -6,6 +6,7 @@ pub mod caller;
 pub mod downloads;
 pub mod graphql;
 pub mod health;
+pub mod inference;
 pub mod openapi;
 mod places;
 pub mod problem;
@@ -17,6 +18,7 @@ pub mod uploads;
 
 use crate::actors::auditor::Audit;
 use crate::actors::courier::Courier;
+use crate::actors::inference::Inference;
 use crate::actors::ingest::Ingest;
 #[cfg(feature = "lake")]
 use crate::actors::lake::Lake;
@@ -51,6 +53,8 @@ pub struct Services {
     pub courier: Handle<Courier>,
     /// Uploads.
     pub ingest: Handle<Ingest>,
+    /// Models, asked and operated.
+    pub inference: Inference,
     /// SQL over the lake, where it is answered here.
     #[cfg(feature = "lake")]
     pub lake: Option<Handle<Lake>>,
@@ -70,6 +74,8 @@ pub struct Services {
     pub metrics: Metrics,
     /// Limits of uploads.
     pub uploads: UploadLimits,
+    /// Bytes of an inference request's body at most.
+    pub inference_body: usize,
     /// A place for each upload whose body arrives.
     pub places: Places,
     /// Proxies that are believed when they say where a request came from.
@@ -111,6 +117,7 @@ impl Services {
             reporter: topology.reporter.clone(),
             courier: topology.courier.clone(),
             ingest: topology.ingest.clone(),
+            inference: topology.inference.clone(),
             #[cfg(feature = "lake")]
             lake: topology.lake.clone(),
             updates: topology.updates.clone(),
@@ -125,6 +132,7 @@ impl Services {
                 idle_timeout: seconds(config.uploads.idle_timeout_seconds),
                 longest: seconds(config.uploads.longest_seconds),
             },
+            inference_body: config.inference.max_body_bytes,
             places: Places::for_uploads(
                 config.uploads.max_open,
                 config.uploads.max_open_per_account,

@@ -40,6 +40,46 @@ struct Document<'a> {
     code: &'a str,
     #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
     errors: &'a [Fault],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+/// A problem of the inference server, whose protocol wants the sentence under `error`, too.
+#[derive(Debug)]
+pub struct InferenceProblem(Problem);
+
+impl From<Problem> for InferenceProblem {
+    fn from(problem: Problem) -> Self {
+        Self(problem)
+    }
+}
+
+impl From<ServiceError> for InferenceProblem {
+    fn from(error: ServiceError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<Refusal> for InferenceProblem {
+    fn from(refusal: Refusal) -> Self {
+        Self(refusal.into())
+    }
+}
+
+impl fmt::Display for InferenceProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl ResponseError for InferenceProblem {
+    fn status_code(&self) -> StatusCode {
+        self.0.status
+    }
+
+    fn error_response(&self) -> HttpResponse<BoxBody> {
+        self.0.response(Some(&self.0.detail))
+    }
 }
 
 impl Problem {
@@ -152,6 +192,13 @@ impl ResponseError for Problem {
     }
 
     fn error_response(&self) -> HttpResponse<BoxBody> {
+        self.response(None)
+    }
+}
+
+impl Problem {
+    /// The problem document, with the member that the inference protocol wants.
+    fn response(&self, error: Option<&str>) -> HttpResponse<BoxBody> {
         let mut response = HttpResponse::build(self.status);
         response.insert_header((header::CONTENT_TYPE, PROBLEM)).insert_header((header::CACHE_CONTROL, "no-store"));
         if self.status == StatusCode::UNAUTHORIZED {
@@ -169,6 +216,7 @@ impl ResponseError for Problem {
             detail: &self.detail,
             code: self.code,
             errors: &self.errors,
+            error,
         };
         response.body(serde_json::to_string(&document).unwrap_or_default())
     }

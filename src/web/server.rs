@@ -1,6 +1,8 @@
 //! The HTTP server: routes, bounds, and an orderly end.
 
-use super::{Services, accounts, downloads, graphql, health, openapi, problem, query, request_log, sessions, uploads};
+use super::{
+    Services, accounts, downloads, graphql, health, inference, openapi, problem, query, request_log, sessions, uploads,
+};
 use crate::config::{HttpConfig, seconds};
 use actix_web::dev::Server;
 use actix_web::{App, HttpServer, web};
@@ -26,6 +28,7 @@ pub fn serve(config: &HttpConfig, services: &Services) -> std::io::Result<(Socke
             .configure(downloads::configure)
             .configure(graphql::configure)
             .configure(query::configure)
+            .configure(inference::configure)
             .configure(openapi::configure)
             .default_service(web::to(problem::no_such_route))
     })

@@ -3,7 +3,7 @@
 //!
 //! To add an operation is a line in [`OPERATIONS`], a route one in [`ROUTES`].
 
-use crate::harness::{Answer, Client, Program, document, fresh_id};
+use crate::harness::{Answer, Client, Program, document, eventually, fresh_id};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,6 +133,21 @@ const ROUTES: &[(&str, Names)] = &[
     ("/v1/objects/{token}", Names::Tested),
     // Which patients a query may see is tested with the lake.
     ("/v1/query", Names::Nobody),
+    ("/v2", Names::Nobody),
+    ("/v2/health/live", Names::Nobody),
+    ("/v2/health/ready", Names::Nobody),
+    ("/v2/repository/index", Names::Tested),
+    ("/v2/repository/models/{model_name}/load", Names::Tested),
+    ("/v2/repository/models/{model_name}/unload", Names::Tested),
+    ("/v2/models/stats", Names::Tested),
+    ("/v2/models/{model_name}", Names::Tested),
+    ("/v2/models/{model_name}/ready", Names::Tested),
+    ("/v2/models/{model_name}/infer", Names::Tested),
+    ("/v2/models/{model_name}/stats", Names::Tested),
+    ("/v2/models/{model_name}/versions/{model_version}", Names::Tested),
+    ("/v2/models/{model_name}/versions/{model_version}/ready", Names::Tested),
+    ("/v2/models/{model_name}/versions/{model_version}/infer", Names::Tested),
+    ("/v2/models/{model_name}/versions/{model_version}/stats", Names::Tested),
     ("/graphql", Names::InOperations),
     ("/graphiql", Names::Nobody),
     ("/v1/accounts", Names::Oneself),
@@ -649,6 +664,64 @@ async fn every_role_may_export_the_records_that_the_policy_says_and_all_of_it_is
             let (unknown, id) = export("ghost").await;
             assert_eq!(unknown.json::<Value>().await.unwrap(), answer, "another's record is like none");
             assert_eq!(world.noted(&id).await[0].result, "absent");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_role_may_ask_and_operate_the_models_that_the_policy_says_and_all_of_it_is_noted() {
+    use reqwest::Method;
+    let world = World::new().await;
+    for n in 0..10_u32 {
+        let quality = f64::from(n) / 10.0;
+        let scored = crate::harness::recording("own", fresh_id(), quality, Some(100.0 * quality), 200);
+        world.callers[CLINIC].upload(scored.to_string()).await;
+    }
+    let version =
+        eventually("a model", || async { world.program.texts("SELECT model_version FROM models").await.pop() }).await;
+    let name = world.program.texts("SELECT model_name FROM model_names").await.remove(0);
+    let document = document("own", fresh_id()).to_string();
+    let infer = json!({ "inputs": [{ "name": "recording", "shape": [1], "datatype": "BYTES", "data": [document] }] });
+    let nothing = json!({});
+    for who in 0..ROLES.len() {
+        let mut asked = vec![
+            (Method::POST, "/v2/repository/index".to_owned(), &nothing, OF_EVERYBODY, "index"),
+            (Method::GET, "/v2/models/stats".to_owned(), &nothing, OF_ADMINS, "statistics of all"),
+            (Method::POST, format!("/v2/repository/models/{name}/unload"), &nothing, OF_ADMINS, "unload"),
+            (Method::POST, format!("/v2/repository/models/{name}/load"), &nothing, OF_ADMINS, "load"),
+        ];
+        for base in [format!("/v2/models/{name}"), format!("/v2/models/{name}/versions/{version}")] {
+            asked.extend([
+                (Method::GET, base.clone(), &nothing, OF_THE_PATIENT, "metadata of own"),
+                (Method::GET, format!("{base}/ready"), &nothing, OF_THE_PATIENT, "readiness of own"),
+                (Method::GET, format!("{base}/stats"), &nothing, OF_THE_PATIENT, "statistics of own"),
+                (Method::POST, format!("{base}/infer"), &infer, OF_THE_PATIENT, "infer of own"),
+            ]);
+        }
+        for (method, path, body, row, what) in asked {
+            let request = async |path: &str| {
+                let id = fresh_id().to_string();
+                let request = world.callers[who].request(method.clone(), path).header("x-request-id", &id).json(body);
+                (Answer::of(request).await, id)
+            };
+            let (answer, id) = request(&path).await;
+            let verdict = match answer.status {
+                200 => Done,
+                404 => Absent,
+                403 => Forbidden,
+                401 => SignIn,
+                _ => panic!("{what}: {answer:?}"),
+            };
+            assert_eq!(verdict, row[who], "{what} as caller {who}: {answer:?}");
+            world.check_noted(who, verdict, &id, what, &Value::Null).await;
+            if what == "index" && verdict == Done {
+                let sees = OF_THE_PATIENT[who] == Done;
+                assert_eq!(answer.body.to_string().contains(&name), sees, "{what} as caller {who}: {answer:?}");
+            }
+            if verdict == Absent {
+                let (unknown, _) = request(&path.replace(&name, "ghost")).await;
+                assert_eq!((unknown.status, unknown.body), (404, answer.body), "another's model is like none");
+            }
         }
     }
 }

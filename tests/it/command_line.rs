@@ -10,6 +10,8 @@ fn a_configuration_that_cannot_hold_stops_the_start_with_the_keys_name() {
         ("training.minimum", "0", "training.minimum"),
         ("training.minimum", "many", "training.minimum"),
         ("scoring.backend", "abacus", "scoring.backend"),
+        ("scoring.cache_bytes", "0", "scoring.cache_bytes"),
+        ("inference.in_hand", "0", "inference.in_hand"),
         ("database.url", "mysql://localhost/x", "database.url"),
         ("database.url", "postgres://u:secret@localhost", "database.url"),
         ("database.connections", "1", "database.connections"),

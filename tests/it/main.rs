@@ -20,6 +20,7 @@ mod graphql;
 mod graphql_limits;
 mod graphql_lists;
 mod harness;
+mod inference;
 mod killing;
 mod lake;
 mod live;

@@ -17,6 +17,7 @@ use crate::actors::courier::Courier;
 use crate::actors::dispatcher::{Dispatcher, DispatcherDeps};
 use crate::actors::eraser::{Eraser, EraserDeps};
 use crate::actors::handover::Handover;
+use crate::actors::inference::{Inference, InferenceDeps, InferenceLimits};
 use crate::actors::ingest::{BusyEvents, Ingest, IngestDeps};
 #[cfg(feature = "lake")]
 use crate::actors::lake::{Lake, LakeDeps};
@@ -37,7 +38,7 @@ use crate::actors::work::Ledger;
 use crate::config::{Config, seconds};
 use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
-use crate::scoring::Backend;
+use crate::scoring::{self, Backend};
 use crate::storage::database::{Database, TrainingRule};
 #[cfg(feature = "lake")]
 use crate::storage::lake::sql::Engine;
@@ -87,6 +88,8 @@ pub struct Topology {
     pub courier: Handle<Courier>,
     /// Uploads.
     pub ingest: Handle<Ingest>,
+    /// Models, asked and operated.
+    pub inference: Inference,
     /// SQL over the lake, where it is answered here.
     #[cfg(feature = "lake")]
     pub lake: Option<Handle<Lake>>,
@@ -146,14 +149,14 @@ impl Topology {
             .is_shared()
             .then(|| Supervisor::start(&policy, &metrics, &entropy, move || Wire::new(wire_deps.clone())).1);
 
+        let engine = scoring::engine::Engine::new(&policies::engine(config, processors), clock.clone());
         let scorer_deps = ScorerDeps {
             database: database.clone(),
             objects: objects.clone(),
             clock: clock.clone(),
             backend: Backend::Local,
+            engine: engine.clone(),
             updates: updates.clone(),
-            metrics: metrics.clone(),
-            cache_bytes: config.scoring.cache_bytes / config.scoring.workers,
         };
         let (scorers, scorer_supervisors): (Vec<_>, Vec<_>) = (0..config.scoring.workers)
             .map(|_| {
@@ -170,6 +173,7 @@ impl Topology {
             compute: compute.clone(),
             ledger: ledger.clone(),
             updates: updates.clone(),
+            entropy: entropy.clone(),
             rule,
         };
         let trainers = Trainers::new(
@@ -254,6 +258,17 @@ impl Topology {
         let (ingest, ingest_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Ingest::new(ingest_deps.clone()));
 
+        let inference = Inference::new(InferenceDeps {
+            database: database.clone(),
+            objects: objects.clone(),
+            audit: audit.clone(),
+            engine,
+            limits: InferenceLimits {
+                deadline: Duration::from_millis(config.inference.deadline_ms),
+                rows: config.inference.max_rows,
+            },
+        });
+
         let resolver_deps = ResolverDeps {
             database: database.clone(),
             objects,
@@ -304,6 +319,7 @@ impl Topology {
             reporter,
             courier,
             ingest,
+            inference,
             #[cfg(feature = "lake")]
             lake,
             updates,

@@ -3,6 +3,8 @@
 use crate::actors::supervision::SupervisionPolicy;
 use crate::actors::work::WorkPolicy;
 use crate::config::{Config, seconds};
+use crate::scoring::engine::EngineLimits;
+use stance_models::cache::Eviction;
 use std::time::Duration;
 
 /// When an actor is taken for dead, and how it is rebuilt.
@@ -31,5 +33,18 @@ pub(super) fn work(config: &Config) -> WorkPolicy {
         backoff_first: Duration::from_millis(queue.backoff_first_ms),
         backoff_cap: seconds(queue.backoff_cap_seconds),
         longest_rest: seconds(queue.longest_rest_seconds),
+    }
+}
+
+/// What loaded models may take.
+pub(super) fn engine(config: &Config, processors: usize) -> EngineLimits {
+    let inference = &config.inference;
+    EngineLimits {
+        cache_bytes: config.scoring.cache_bytes,
+        eviction: Eviction::LeastRecentlyUsed,
+        at_once: if inference.at_once == 0 { processors } else { inference.at_once },
+        in_hand: inference.in_hand,
+        failed_for: Duration::from_millis(inference.failed_load_ms),
+        counted: inference.counted_models,
     }
 }

@@ -171,7 +171,7 @@ fn read_known_model(row: &Row) -> Result<KnownModel> {
     })
 }
 
-fn read_version(row: &Row) -> Result<ModelVersion> {
+pub(super) fn read_version(row: &Row) -> Result<ModelVersion> {
     ModelVersion::new(row.get::<String>("model_version")?).map_err(|_| DatabaseError::Corrupt("model version"))
 }
 

@@ -3,6 +3,10 @@
 
 #![expect(dead_code, reason = "they are described, never made")]
 
+pub(super) use super::inference_documents::{
+    InferAnswer, InferRequest, InferenceServer, Live, LoadRequest, ModelIndex, ModelIndexRequest, ModelMetadata,
+    ModelReady, ModelStatistics, ServerReady,
+};
 use std::collections::BTreeMap;
 use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, Schema};
 use utoipa::openapi::{Ref, RefOr};
@@ -20,6 +24,8 @@ pub(super) struct Problem {
     code: String,
     /// Where a document breaks its rules.
     errors: Option<Vec<Fault>>,
+    /// `detail` again, from the inference server: its protocol has it there.
+    error: Option<String>,
 }
 
 /// A place in a document, and what is wrong there.

@@ -1,6 +1,7 @@
 //! `GET /openapi.json`: the HTTP surface, described (OpenAPI 3.1).
 
 mod documents;
+mod inference_documents;
 mod operation;
 mod routes;
 

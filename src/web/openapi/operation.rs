@@ -18,17 +18,17 @@ const PROBLEM: &str = "application/problem+json";
 
 /// An operation of a path, with the schemas that it names.
 pub(super) struct Described {
-    pub(super) path: &'static str,
+    pub(super) path: String,
     pub(super) method: HttpMethod,
     pub(super) operation: OperationBuilder,
     pub(super) schemas: Vec<(String, RefOr<Schema>)>,
 }
 
 /// Begins the description of an operation: its id, unique among all, and what it does in a sentence.
-pub(super) fn operation(method: HttpMethod, path: &'static str, id: &str, summary: &str) -> Described {
+pub(super) fn operation(method: HttpMethod, path: &str, id: &str, summary: &str) -> Described {
     let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary));
     // A bound or a dependency of any of them may be at its end.
-    Described { path, method, operation, schemas: Vec::new() }.problems(&[500, 503])
+    Described { path: path.to_owned(), method, operation, schemas: Vec::new() }.problems(&[500, 503])
 }
 
 impl Described {
@@ -66,17 +66,35 @@ impl Described {
     }
 
     /// It reads a JSON body of this form.
-    pub(super) fn body<T: ToSchema>(mut self) -> Self {
+    pub(super) fn body<T: ToSchema>(self) -> Self {
+        self.reads::<T>(Required::True).problems(&[400, 413, 415, 422])
+    }
+
+    /// It reads a JSON body of this form, where there is one.
+    pub(super) fn optional_body<T: ToSchema>(self) -> Self {
+        self.reads::<T>(Required::False).problems(&[400, 413, 422])
+    }
+
+    fn reads<T: ToSchema>(mut self, required: Required) -> Self {
         let content = ContentBuilder::new().schema(Some(self.named::<T>())).build();
-        let body = RequestBodyBuilder::new().required(Some(Required::True)).content(JSON, content);
+        let body = RequestBodyBuilder::new().required(Some(required)).content(JSON, content);
         self.operation = self.operation.request_body(Some(body.build()));
-        self.problems(&[400, 413, 415, 422])
+        self
     }
 
     /// It may answer with a JSON document of this form.
     pub(super) fn answers<T: ToSchema>(mut self, status: u16, description: &str) -> Self {
         let content = ContentBuilder::new().schema(Some(self.named::<T>())).build();
         let response = ResponseBuilder::new().description(description).content(JSON, content);
+        self.operation = self.operation.response(status.to_string(), response);
+        self
+    }
+
+    /// It may answer with a JSON document of this form, or with what begins with one.
+    pub(super) fn answers_or_raw<T: ToSchema>(mut self, status: u16, description: &str) -> Self {
+        let content = ContentBuilder::new().schema(Some(self.named::<T>())).build();
+        let response = ResponseBuilder::new().description(description).content(JSON, content);
+        let response = response.content("application/octet-stream", ContentBuilder::new().build());
         self.operation = self.operation.response(status.to_string(), response);
         self
     }

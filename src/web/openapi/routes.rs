@@ -2,15 +2,17 @@
 
 use super::documents::{
     Account, AccountPage, Alive, Credentials, EmailAddress, Enrolment, GivenRole, GraphqlAnswers, GraphqlRequests,
-    KeySet, LakeQuery, MadeAccount, MailedCode, NewAccount, NewPassword, OwnPassword, Ready, Recording,
-    RecordingStatus, RecoveryCodes, RefreshToken, RemovedFactor, Reset, Sessions, Tokens, Totp,
+    InferAnswer, InferRequest, InferenceServer, KeySet, LakeQuery, Live, LoadRequest, MadeAccount, MailedCode,
+    ModelIndex, ModelIndexRequest, ModelMetadata, ModelReady, ModelStatistics, NewAccount, NewPassword, OwnPassword,
+    Ready, Recording, RecordingStatus, RecoveryCodes, RefreshToken, RemovedFactor, Reset, ServerReady, Sessions,
+    Tokens, Totp,
 };
 use super::operation::{Described, operation};
 use utoipa::openapi::path::HttpMethod::{Delete, Get, Post, Put};
 
 /// All of them.
 pub(super) fn all() -> Vec<Described> {
-    [accounts(), own_account(), admin(), sessions(), recordings(), documents(), graphql(), operations()]
+    [accounts(), own_account(), admin(), sessions(), recordings(), documents(), graphql(), inference(), operations()]
         .into_iter()
         .flatten()
         .collect()
@@ -208,6 +210,66 @@ fn graphql() -> Vec<Described> {
             .problems(&[404]),
     ]
 }
+
+/// The Open Inference Protocol. Each model is asked by its name, and by a version where one is named.
+fn inference() -> Vec<Described> {
+    let mut all = vec![
+        operation(Get, "/v2", "inference_server", "What the inference server is")
+            .authorized()
+            .answers::<InferenceServer>(200, "What it is"),
+        operation(Get, "/v2/health/live", "inference_live", "Whether the inference server is alive")
+            .answers::<Live>(200, "It is"),
+        operation(Get, "/v2/health/ready", "inference_ready", "Whether the inference server is able to serve")
+            .answers::<ServerReady>(200, "It is"),
+        operation(Post, "/v2/repository/index", "model_index", "The models that the caller may see, a page of them")
+            .authorized()
+            .optional_body::<ModelIndexRequest>()
+            .answers::<ModelIndex>(200, "The page; who wants the next names the last model of this one"),
+        operation(Post, "/v2/repository/models/{model_name}/load", "load_model", "Loads a model, for an admin")
+            .authorized()
+            .path_parameter("model_name", MODEL_NAME)
+            .optional_body::<LoadRequest>()
+            .answers::<LoadRequest>(200, "It is in memory")
+            .problems(&[404, 409]),
+        operation(Post, "/v2/repository/models/{model_name}/unload", "unload_model", "Unloads a model, for an admin")
+            .authorized()
+            .path_parameter("model_name", MODEL_NAME)
+            .optional_body::<LoadRequest>()
+            .answers::<LoadRequest>(200, "It is not in memory, and not asked here until it is loaded")
+            .problems(&[404]),
+        operation(Get, "/v2/models/stats", "statistics", "What became of the requests to every model, for an admin")
+            .authorized()
+            .answers::<ModelStatistics>(200, "Of each model that was asked"),
+    ];
+    for (versioned, id) in [(false, ""), (true, "_of_version")] {
+        let described = |method, end: &str, what: &str, summary: &str| {
+            let base =
+                if versioned { "/v2/models/{model_name}/versions/{model_version}" } else { "/v2/models/{model_name}" };
+            let operation = operation(method, &format!("{base}{end}"), &format!("{what}{id}"), summary)
+                .authorized()
+                .path_parameter("model_name", MODEL_NAME)
+                .problems(&[404]);
+            if versioned { operation.path_parameter("model_version", "Which version") } else { operation }
+        };
+        all.extend([
+            described(Get, "", "model_metadata", "What a model takes and gives")
+                .answers::<ModelMetadata>(200, "What it takes and gives"),
+            described(Get, "/ready", "model_ready", "Whether a model may be asked")
+                .answers::<ModelReady>(200, "It may")
+                .problems(&[409]),
+            described(Get, "/stats", "model_statistics", "What became of the requests to a model")
+                .answers::<ModelStatistics>(200, "Of each version"),
+            described(Post, "/infer", "infer", "Scores feature vectors or recordings")
+                .header("Inference-Header-Content-Length", "Bytes of JSON, where raw tensors follow it")
+                .body::<InferRequest>()
+                .answers_or_raw::<InferAnswer>(200, "The scores; raw tensors follow the JSON where the client wants that")
+                .problems(&[409]),
+        ]);
+    }
+    all
+}
+
+const MODEL_NAME: &str = "The model, as the index has it";
 
 fn operations() -> Vec<Described> {
     vec![

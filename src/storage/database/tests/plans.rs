@@ -6,8 +6,8 @@
 use super::*;
 use crate::storage::database::{
     accounts, assigned_tests, attempts, audit, changes, compaction, deletions, event_records, jobs, lake, mails,
-    measurements, models, patient_lists, patients, provider_keys, recordings, second_factors, secrets, sessions, steps,
-    test_event_lists, test_events,
+    measurements, model_names, models, patient_lists, patients, provider_keys, recordings, second_factors, secrets,
+    sessions, steps, test_event_lists, test_events,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -33,6 +33,7 @@ const REGISTRY: &[&[Sql]] = &[
     lake::STATEMENTS,
     measurements::STATEMENTS,
     mails::STATEMENTS,
+    model_names::STATEMENTS,
     models::STATEMENTS,
     patient_lists::STATEMENTS,
     patients::STATEMENTS,
@@ -61,6 +62,7 @@ pub(super) const GROWING: &[&str] = &[
     "jobs",
     "lake_files",
     "mails",
+    "model_names",
     "models",
     "patient_care_providers",
     "patient_terms",
@@ -198,6 +200,7 @@ pub(super) const FILL: &str = "
     INSERT INTO training_counts SELECT 'fill-' || n, 'sit-to-stand', 10 FROM generate_series(1, 4000) n;
     INSERT INTO models SELECT 'fill-' || n, 'fill-' || n, 'sit-to-stand', 10, 'key', sha256(''), 'set-1', 1, '{}', now(), 1, 10
         FROM generate_series(1, 4000) n;
+    INSERT INTO model_names SELECT md5(n::text), 'fill-' || n, 'sit-to-stand' FROM generate_series(1, 4000) n;
     INSERT INTO jobs (kind, subject, lane, position, state, due_at, enqueued_at)
         SELECT kind, test_event_id, 'fill-' || n % 400, n / 400,
             CASE n % 20 WHEN 0 THEN 'leased' WHEN 1 THEN 'delayed' WHEN 2 THEN 'dead' ELSE 'ready' END,

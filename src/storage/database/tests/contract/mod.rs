@@ -8,6 +8,7 @@ mod event_records;
 mod lake;
 mod lists;
 mod measurements;
+mod model_names;
 mod patients;
 mod queue;
 mod sessions;
@@ -25,6 +26,7 @@ use event_records::*;
 use lake::*;
 use lists::*;
 use measurements::*;
+use model_names::*;
 use patients::*;
 use queue::*;
 use sessions::*;
@@ -54,6 +56,7 @@ macro_rules! contract {
 }
 
 contract! {
+    models_have_one_name_for_all_versions_and_who_may_not_see_them_does_not,
     a_recording_is_accepted_once,
     a_recording_that_landed_makes_its_patient_and_keeps_its_failure,
     a_placeholder_is_filled_in_once,
