@@ -6,6 +6,7 @@
 pub mod actors;
 pub mod cli;
 pub mod config;
+pub mod container;
 pub mod documents;
 pub mod domain;
 pub mod scoring;

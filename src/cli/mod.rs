@@ -6,10 +6,12 @@ mod compact;
 mod config;
 mod import;
 mod migrate;
+mod model_server;
 mod open;
 mod password;
 mod query;
 mod serve;
+mod train;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -33,6 +35,10 @@ struct CommandLine {
 enum Command {
     /// Runs the server.
     Serve(serve::Options),
+    /// Serves models by the container contract of Amazon SageMaker: one model or many.
+    ModelServer(model_server::Options),
+    /// Trains one model by the same contract, from recordings under /opt/ml.
+    Train(train::Options),
     /// Brings the database to this version's schema.
     #[command(after_help = "Example:\n  STANCE__DATABASE__URL=postgres://stance@db/stance stance migrate")]
     Migrate,
@@ -56,6 +62,8 @@ pub fn run() -> ExitCode {
     let file = config.as_deref();
     let result = match command {
         Command::Serve(options) => serve::run(file, &options),
+        Command::ModelServer(options) => model_server::run(&options),
+        Command::Train(options) => train::run(&options),
         Command::Migrate => migrate::run(file),
         Command::Import(options) => import::run(file, options),
         Command::Query(options) => query::run(file, options),

@@ -26,6 +26,7 @@ mod lake;
 mod live;
 mod mail;
 mod malformed;
+mod model_server;
 mod own_accounts;
 mod panics;
 mod postgres;
