@@ -6,7 +6,7 @@ BIND ?= 127.0.0.1:8080
 MEASURE_DIR ?= ./measure-data
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test lint format bench bench-parts bench-whole bench-backends bench-graphql bench-lake bench-live build-full
+.PHONY: run test lint format bench bench-parts bench-whole bench-backends bench-graphql bench-lake bench-live bench-peers build-full
 
 run: ## builds the embedded program, starts it with a demo clinic
 	@command -v $(CARGO) >/dev/null || { echo "Rust is needed: see https://rustup.rs"; exit 1; }
@@ -82,6 +82,12 @@ bench-lake: ## queries over the lake beside DuckDB's over the same files
 bench-live: ## 1,000 subscribers that are told of one score
 	$(CARGO) build --release --locked -p stance -p stance-loadtest
 	$(TARGET)/release/stance-loadtest live --program $(TARGET)/release/stance --folder $(MEASURE_DIR)
+
+bench-peers: ## the inference server beside MLServer, and training beside scikit-learn
+	$(CARGO) build --release --locked -p stance -p stance-loadtest
+	@[ -x $(TARGET)/mlserver/bin/mlserver ] || python3 -m venv $(TARGET)/mlserver
+	@$(TARGET)/mlserver/bin/pip install --quiet mlserver==1.7.1 mlserver-sklearn==1.7.1 uvloop==0.21.0
+	$(TARGET)/release/stance-loadtest peers --program $(TARGET)/release/stance --environment $(TARGET)/mlserver --folder $(MEASURE_DIR)
 
 build-full: ## the production program
 	$(CARGO) build --release --locked -p stance --features aws,lake

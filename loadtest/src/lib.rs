@@ -12,4 +12,5 @@ pub mod lake;
 pub mod live;
 pub mod measure;
 pub mod pages;
+pub mod peers;
 pub mod program;

@@ -1,7 +1,7 @@
 //! The command line of the load tester.
 
 use clap::{Parser, Subcommand};
-use stance_loadtest::{backends, demo, generate, lake, live, measure, pages};
+use stance_loadtest::{backends, demo, generate, lake, live, measure, pages, peers};
 use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ enum Command {
     Pages(pages::Options),
     /// Compares queries over the lake with DuckDB's over the same files.
     Lake(lake::Options),
+    /// Compares the inference server with MLServer, and training with scikit-learn.
+    Peers(peers::Options),
     /// Measures live updates with many subscribers.
     Live(live::Options),
 }
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
                     Command::Backends(options) => backends::run(options).await,
                     Command::Pages(options) => pages::run(options).await,
                     Command::Lake(options) => lake::run(options).await,
+                    Command::Peers(options) => peers::run(options).await,
                     Command::Live(options) => live::run(options).await,
                 }
             })

@@ -35,7 +35,7 @@ pub(super) fn sample_clock(random: &mut StdRng, samples: usize, rate: f64) -> Sa
             f64::max(0.0, late - 0.6 * interval)
         };
         let jitter = normal(random, 0.0, 0.03).clamp(-0.3, 0.3) * interval;
-        let after = truth.last().map_or(0.0, |last| last + 0.05 * interval);
+        let after = truth.last().map_or(0.0, |last: &f64| *last + 0.05 * interval);
         let time = f64::max(due + late + jitter, after);
         truth.push(time);
         let last = stamped.last().copied().unwrap_or(0.0);

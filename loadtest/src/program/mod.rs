@@ -96,8 +96,17 @@ impl Program {
     /// # Errors
     /// The program says why not, on standard error.
     pub async fn create_care_provider(&self, email: &str, password: &str, id: &str) -> anyhow::Result<()> {
+        self.create_account(email, password, &["--role", "care-provider", "--care-provider-id", id]).await
+    }
+
+    /// Makes an account of that role by the program's command line.
+    ///
+    /// # Errors
+    /// The program says why not, on standard error.
+    pub async fn create_account(&self, email: &str, password: &str, role: &[&str]) -> anyhow::Result<()> {
         let mut child = Command::new(&self.executable)
-            .args(["admin", "create-account", "--email", email, "--role", "care-provider", "--care-provider-id", id])
+            .args(["admin", "create-account", "--email", email])
+            .args(role)
             .env("STANCE__DATA_DIR", &self.data_dir)
             .envs(self.settings.iter().cloned())
             .stdin(Stdio::piped())
