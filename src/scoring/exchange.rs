@@ -12,9 +12,10 @@ use std::borrow::Cow;
 pub const FEATURES_INPUT: &str = "features";
 /// The input of whole recordings.
 pub const RECORDING_INPUT: &str = "recording";
+/// One of the numbers of a prediction.
+type Reading = fn(&Prediction) -> f64;
 /// What every model gives, one number a row.
-const OUTPUTS: [(&str, fn(&Prediction) -> f64); 3] =
-    [("score", |p| p.value), ("lower", |p| p.lower), ("upper", |p| p.upper)];
+const OUTPUTS: [(&str, Reading); 3] = [("score", |p| p.value), ("lower", |p| p.lower), ("upper", |p| p.upper)];
 /// What makes the models.
 pub const PLATFORM: &str = "stance";
 
