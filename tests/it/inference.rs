@@ -74,7 +74,7 @@ async fn many_rows_come_back_in_their_order_and_a_bad_one_is_named() {
         [0.9, 0.1, 0.5].map(|quality| recording(PATIENT, fresh_id(), quality, None, 300).to_string()).to_vec();
     let together = output(&served.infer(&documents).await, "score");
     for (document, score) in documents.iter().zip(&together) {
-        let alone = output(&served.infer(&[document.clone()]).await, "score");
+        let alone = output(&served.infer(std::slice::from_ref(document)).await, "score");
         assert_eq!(alone[0].to_bits(), score.to_bits());
     }
     assert!(together[0] > together[2] && together[2] > together[1], "{together:?}");

@@ -104,7 +104,7 @@ async fn a_failed_load_is_told_to_all_who_wait_and_remembered_for_a_while() {
 #[tokio::test]
 async fn who_is_cancelled_while_loading_is_succeeded_by_the_next() {
     let cache = cache(100);
-    let never = cache.get_or_load(&"a", || std::future::pending());
+    let never = cache.get_or_load(&"a", std::future::pending);
     let mut never = Box::pin(never);
     assert!(poll_once(&mut never).is_pending());
     let mut next = Box::pin(load(&cache, "a", 1));
