@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::estimators::Estimator;
 use crate::prior::Experience;
@@ -137,4 +139,39 @@ fn what_belongs_together_is_left_out_together() {
     };
     assert!(error(Some(&groups)) > 0.7, "{}", error(Some(&groups)));
     assert!(error(None) < error(Some(&groups)));
+}
+
+#[test]
+fn a_model_of_thirty_recordings_holds_at_most_twenty_kilobytes() {
+    for signal in [true, false] {
+        let size = train(&set(30, signal), &TrainParams::default()).unwrap().model.size_bytes();
+        assert!(size <= 20_000, "{size}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Few distinct values, some absurd: what is degenerate most easily.
+    #[test]
+    fn any_set_trains_a_model_of_finite_scores(
+        rows in prop::collection::vec((prop::collection::vec(0..7_usize, 40), 0..=100_u8), 2..12)
+    ) {
+        const VALUES: [f64; 7] = [0.0, 1.0, -1.0, 1e9, -1e9, 1e-9, 0.5];
+        let features: Vec<Vec<f64>> =
+            rows.iter().map(|(picks, _)| (0..FEATURES).map(|j| VALUES[picks[j % picks.len()]]).collect()).collect();
+        let set = TrainingSet {
+            ids: (0..rows.len()).map(|i| i.to_string()).collect(),
+            scores: rows.iter().map(|(_, score)| f64::from(*score)).collect(),
+            features,
+        };
+        let trained = train(&set, &TrainParams::default()).unwrap();
+        for features in &set.features {
+            let found = trained.model.predict(features).unwrap();
+            prop_assert!(found.lower <= found.value && found.value <= found.upper);
+        }
+        prop_assert!(trained.card.leave_one_out_error.is_finite() && trained.card.interval_half_width.is_finite());
+        let packed = crate::artifact::pack(&trained.model, &trained.card).unwrap();
+        prop_assert_eq!(crate::artifact::unpack(&packed).unwrap(), (trained.model, trained.card));
+    }
 }
