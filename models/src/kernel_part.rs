@@ -63,8 +63,7 @@ impl KernelPart {
     pub(crate) fn project(&self, standardised: impl Iterator<Item = f64>) -> Vec<f64> {
         let mut found = vec![0.0; self.components];
         for (value, directions) in standardised.zip(self.projection.chunks_exact(self.components.max(1))) {
-            // `max` and `min` rather than `clamp`: of what is not a number they make a number.
-            let value = value.max(-FOLLOWED).min(FOLLOWED);
+            let value = value.clamp(-FOLLOWED, FOLLOWED);
             for (slot, direction) in found.iter_mut().zip(directions) {
                 *slot += value * f64::from(*direction);
             }
