@@ -7,7 +7,7 @@ use super::updates::{Update, Updates};
 use super::watches::Watches;
 use crate::domain::clock::SharedClock;
 use crate::domain::ids::{PatientId, TestEventId};
-use crate::storage::database::{Database, Result};
+use crate::storage::database::{ChangePlace, Database, Result};
 use crate::supervised;
 use actix::prelude::*;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -142,17 +142,17 @@ impl AnnouncerDeps {
     /// Announces what changed and was not announced.
     async fn look(&self, seen: &mut Seen) -> Result<()> {
         let began = self.clock.now();
-        let mut from = seen.until;
+        let mut after = ChangePlace::before(seen.until);
         while !self.watches.is_empty() {
             let database = self.database.clone();
-            let page = self.at_home(async move { database.changed_since(from, PAGE).await }).await?;
-            let missed = page.iter().filter(|(id, at)| seen.announced.get(id) != Some(at)).map(|(id, _)| *id);
-            let missed: Vec<_> = missed.collect();
+            let page = self.at_home(async move { database.changed_since(after, PAGE).await }).await?;
+            let missed = page.iter().filter(|change| seen.announced.get(&change.id) != Some(&change.at));
+            let missed: Vec<_> = missed.map(|change| change.id).collect();
             for some in missed.chunks(MOST_AT_ONCE) {
                 self.announce(some, seen).await?;
             }
             match page.last() {
-                Some((_, last)) if page.len() == PAGE as usize && *last > from => from = *last,
+                Some(last) if page.len() == PAGE as usize => after = *last,
                 Some(_) | None => break,
             }
         }
@@ -176,4 +176,74 @@ fn gather(first: TestEventId, hints: &mut Receiver<Update>) -> (Vec<TestEventId>
         }
     }
     (changed.into_iter().collect(), lost)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::metrics::Metrics;
+    use crate::actors::watches::{Next, Scope};
+    use crate::domain::access::Role;
+    use crate::domain::clock::{Clock, SystemClock};
+    use crate::domain::ids::Movement;
+    use crate::domain::object_key::ObjectKey;
+    use crate::domain::recording::Day;
+    use crate::storage::database::{NewRecording, Patient};
+    use crate::storage::objects::Digest;
+
+    fn recording(n: u128, patient: &PatientId) -> NewRecording {
+        let (movement, day) = (Movement::new("sit-to-stand").unwrap(), Day { year: 2026, month: 1, day: 31 });
+        let id = uuid::Uuid::from_u128(n).into();
+        NewRecording {
+            id,
+            raw_key: ObjectKey::raw(patient, &movement, day, false, id),
+            patient: patient.clone(),
+            movement,
+            digest: Digest::of(&n.to_le_bytes()),
+            raw_bytes: 1,
+            day,
+            clinic_score: None,
+            samples: 1,
+            taken: (0, 1),
+            deletions: 0,
+        }
+    }
+
+    /// A model that comes ends the wait of every recording with one statement.
+    #[tokio::test]
+    async fn a_look_finds_all_that_changed_at_one_time_however_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Database::open_sqlite(&folder.path().join("rows.db"), 2, Duration::from_secs(5)).await.unwrap();
+        let (clock, patient) = (Arc::new(SystemClock), PatientId::new("p-1").unwrap());
+        let at = clock.now();
+        let none =
+            Patient { id: patient.clone(), email: None, first_name: None, last_name: None, privacy_consent_date: None };
+        database.create_patient(&none, at).await.unwrap();
+        let changed = 2 * PAGE as usize + 1;
+        for n in 1..=changed {
+            let new = recording(u128::try_from(n).unwrap(), &patient);
+            database.accept_recording(&new, at).await.unwrap();
+        }
+        let watches = Watches::new(2 * changed, Metrics::new());
+        let mut watch = watches.begin(Role::Admin, Scope::Patient(patient));
+        let announcer = AnnouncerDeps {
+            database,
+            clock,
+            updates: Updates::new(16, None),
+            watches,
+            look_every: Duration::from_secs(1),
+            runtime: tokio::runtime::Handle::current(),
+        };
+        let mut seen = Seen { until: at, announced: HashMap::new() };
+        announcer.look(&mut seen).await.unwrap();
+        let mut told = HashSet::new();
+        while let Ok(next) = tokio::time::timeout(Duration::from_millis(50), watch.next()).await {
+            match next {
+                Next::Changed(read) => told.insert(read.state.test_event_id),
+                Next::AskAnew(id) => told.insert(id),
+                Next::Ended(end) => panic!("{end:?}"),
+            };
+        }
+        assert_eq!(told.len(), changed);
+    }
 }

@@ -109,8 +109,19 @@ impl Audit {
         }
     }
 
+    /// What became of something that may have been noted as allowed; where it failed, that is noted as [`Audit::failed`] does.
+    ///
+    /// # Errors
+    /// That of `done`, or that it could not be noted.
+    pub async fn or_failed<T>(&self, entry: &Entry, done: Result<T, ServiceError>) -> Result<T, ServiceError> {
+        match done {
+            Ok(done) => Ok(done),
+            Err(error) => Err(self.failed(entry.clone(), error).await),
+        }
+    }
+
     /// Counts a request of somebody unknown, such as one without a token that holds. Counts are written every so often:
-    /// who needs no account cannot make the record grow.
+    /// who needs no account cannot make the record grow by more than a bound.
     pub fn unknown(&self, operation: &'static str, origin: &Origin) {
         self.unknown.count(operation, origin.address, 1);
     }

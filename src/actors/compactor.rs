@@ -1,6 +1,6 @@
 //! The compactor: has the lake compacted when it is time. Of all processes one does it at a time.
 
-use crate::storage::lake::compaction::{Compaction, When};
+use crate::storage::lake::compaction::{Compacted, Compaction, When};
 use crate::supervised;
 use actix::prelude::*;
 use std::sync::atomic::Ordering;
@@ -41,13 +41,13 @@ supervised!(Compactor, "compactor");
 
 impl CompactorDeps {
     async fn run(&self) {
-        let every = self.compaction.rule.every.to_std().unwrap_or(LOOK);
+        let every = self.compaction.rule.every.and_then(|every| every.to_std().ok()).unwrap_or(LOOK);
         while !self.compaction.ends.load(Ordering::Relaxed) {
             match self.compaction.run(When::Due).await {
                 Ok(None) => {}
                 Ok(Some(done)) => {
-                    let (recordings, files) = (done.recordings, done.files);
-                    tracing::info!(recordings, files, removed = done.removed, "the lake was compacted");
+                    let Compacted { recordings, files, removed, failed, .. } = done;
+                    tracing::info!(recordings, files, removed, failed, "the lake was compacted");
                 }
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "the lake could not be compacted")

@@ -58,9 +58,14 @@ impl EraserDeps {
             return Ok(self.database.end_job(job.fence).await?);
         };
         self.objects.delete_all(&deletion.keys).await?;
-        if deletion.sweep_at > self.clock.now() {
+        let now = self.clock.now();
+        if deletion.sweep_at > now {
             // A conversion or a training that was under way may put its objects after this.
             self.database.postpone_sweep(job.fence, job.subject, deletion.sweep_at).await?;
+        } else if let Some(report) = deletion.report.filter(|_| deletion.report_sweep_at > now) {
+            // So may a report: but nothing else does, and whoever wants may send the recording again.
+            let at = deletion.report_sweep_at;
+            self.database.postpone_report_sweep(job.fence, job.subject, &report, at).await?;
         } else {
             self.database.finish_deletion(job.fence, job.subject).await?;
         }

@@ -3,8 +3,9 @@
 
 use super::ServiceError;
 use super::auditor::Audit;
-use super::authorization::authorize;
+use super::authorization::{SeenLinks, authorize};
 use super::topology::Ground;
+use super::turns::Turns;
 #[cfg(feature = "aws")]
 use crate::config::LakeEngine;
 use crate::config::{LakeConfig, seconds};
@@ -47,6 +48,8 @@ pub struct LakeDeps {
     pub engine: Engine,
     /// Notes whose recordings are read.
     pub audit: Audit,
+    /// Who has a query under way.
+    pub turns: Turns,
 }
 
 /// The actor.
@@ -69,9 +72,10 @@ supervised!(Lake, "lake");
 
 impl LakeDeps {
     async fn query(&self, caller: &Caller, sql: String) -> Result<Answer, ServiceError> {
-        authorize(&self.database, &caller.role, &Access::QueryLake, "lake").await?;
+        authorize(&self.database, &caller.role, &Access::QueryLake, &SeenLinks::default(), "lake").await?;
         let scope = lake_scope(&caller.role).ok_or(ServiceError::Forbidden)?;
-        Ok(self.engine.query(sql, scope, Allowed::Select).await?)
+        let turn = self.turns.take(caller.account).ok_or_else(|| ServiceError::busy("queries of one account"))?;
+        Ok(self.engine.query(sql, scope, Allowed::Select).await?.keeping(turn))
     }
 }
 
@@ -139,7 +143,7 @@ pub fn compaction(config: &LakeConfig, ground: &Ground, owner: Arc<str>, ends: A
         rule: CompactionRule {
             recordings: config.compact_recordings,
             samples: config.compact_samples,
-            every: time(config.compact_every_seconds),
+            every: (config.compact_every_seconds > 0).then(|| time(config.compact_every_seconds)),
             grace: time(config.compact_grace_seconds),
             lease: COMPACTION_LEASE,
         },
@@ -156,9 +160,13 @@ impl From<QueryError> for ServiceError {
             QueryError::Value(_) => invalid("query_failed"),
             QueryError::Memory => invalid("query_needs_memory"),
             QueryError::TooSlow => invalid("query_too_slow"),
-            QueryError::Rows(_) | QueryError::Bytes(_) => invalid("result_too_large"),
+            QueryError::Rows(_) | QueryError::Bytes(_) | QueryError::Table => invalid("result_too_large"),
             QueryError::Files(_) => invalid("query_reads_too_much"),
             QueryError::Busy => Self::busy("queries of the lake"),
+            QueryError::Changed => {
+                tracing::warn!("a file of the lake was gone when a query came to it");
+                Self::busy("what is queried")
+            }
             QueryError::Away(reason) => {
                 tracing::warn!(reason, "the query engine is away");
                 Self::busy("query engine")

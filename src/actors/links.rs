@@ -3,7 +3,7 @@
 use super::ServiceError;
 use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
-use crate::domain::ids::TestEventId;
+use crate::domain::ids::{PatientId, TestEventId};
 use crate::domain::link::{LinkKey, Linked};
 use crate::domain::object_key::ObjectKey;
 use crate::storage::database::Database;
@@ -49,28 +49,40 @@ impl Links {
         Self { database, objects, clock, entropy, valid_for, key: Arc::default() }
     }
 
-    /// A link to the object of that key, which is the event's.
-    pub(super) async fn link(&self, linked: Linked, id: TestEventId, key: &ObjectKey) -> Result<Link, ServiceError> {
+    /// A link to the object of that key, which is of the patient's event.
+    pub(super) async fn link(
+        &self,
+        linked: Linked,
+        (patient, id): (&PatientId, TestEventId),
+        key: &ObjectKey,
+    ) -> Result<Link, ServiceError> {
         let shown = Shown { media_type: linked.media_type(), disposition: linked.disposition(id) };
         if let Some(address) = self.objects.link(key, self.valid_for, &shown).await? {
             return Ok(Link::Store(address));
         }
         let valid_for = TimeDelta::from_std(self.valid_for).map_err(|error| ServiceError::Internal(error.into()))?;
-        Ok(Link::Token(self.key().await?.sign(linked, id, self.clock.now() + valid_for)))
+        Ok(Link::Token(self.key().await?.sign(linked, id, patient, self.clock.now() + valid_for)))
     }
 
     /// The object that a token leads to; one that is forged or over leads nowhere.
     pub(super) async fn open(&self, token: &str) -> Result<(Linked, TestEventId, ObjectKey), ServiceError> {
         let nowhere = || ServiceError::NotFound("object");
-        let (linked, id) = self.key().await?.verify(token, self.clock.now()).ok_or_else(nowhere)?;
-        let key = match linked {
+        let signed = self.key().await?;
+        let verified = signed.verify(token, self.clock.now()).ok_or_else(nowhere)?;
+        let id = verified.id;
+        let (patient, key) = match verified.linked {
             Linked::Csv => {
                 let row = self.database.recording(id).await?.ok_or_else(nowhere)?;
-                ObjectKey::csv(&row.patient, &row.movement, row.day, id)
+                let key = ObjectKey::csv(&row.patient, &row.movement, row.day, id);
+                (row.patient, key)
             }
-            Linked::Report => ObjectKey::pdf(&self.database.claim(id).await?.patient.ok_or_else(nowhere)?, id),
+            Linked::Report => {
+                let patient = self.database.claim(id).await?.patient.ok_or_else(nowhere)?;
+                let key = ObjectKey::pdf(&patient, id);
+                (patient, key)
+            }
         };
-        Ok((linked, id, key))
+        if signed.is_of(&verified, &patient) { Ok((verified.linked, id, key)) } else { Err(nowhere()) }
     }
 
     async fn key(&self) -> Result<&LinkKey, ServiceError> {

@@ -29,6 +29,7 @@ pub mod session_auth;
 pub mod supervision;
 pub mod topology;
 pub mod trainer;
+pub mod turns;
 pub mod updates;
 pub mod watches;
 pub mod wire;

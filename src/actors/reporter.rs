@@ -121,14 +121,15 @@ impl ReporterDeps {
             None => None,
             Some(recorded) => {
                 let key = ObjectKey::csv(patient, &recorded.movement, recorded.day, id);
-                Some(self.links.link(Linked::Csv, id, &key).await?)
+                Some(self.links.link(Linked::Csv, (patient, id), &key).await?)
             }
         };
-        Ok(DocumentLinks { report: self.links.link(Linked::Report, id, &key).await?, csv })
+        Ok(DocumentLinks { report: self.links.link(Linked::Report, (patient, id), &key).await?, csv })
     }
 
     /// The event, of which the PDF under that key tells. Read again after the PDF was made: what changed meanwhile is told of,
-    /// too, and an event that was deleted leaves nothing behind.
+    /// too, and an event that was deleted leaves nothing behind. Where this does not come so far, the deletion itself looks for
+    /// the PDF once more, after the deadline of reports.
     async fn reported(
         &self,
         patient: &PatientId,
@@ -181,7 +182,10 @@ impl ReporterDeps {
         let made_at = self.clock.now();
         let drawn = self.compute.run(move || render(&content, recording.as_deref(), made_at)).await?;
         let pdf = drawn.map_err(|error| ServiceError::Internal(error.into()))?;
-        Ok(self.objects.put(key, pdf.into()).await?)
+        fail::fail_point!("report-drawn");
+        self.objects.put(key, pdf.into()).await?;
+        fail::fail_point!("report-kept");
+        Ok(())
     }
 
     /// The recording; none where its object is gone or is not what was kept.

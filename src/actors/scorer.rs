@@ -10,7 +10,7 @@ use crate::domain::clock::SharedClock;
 use crate::domain::ids::ModelVersion;
 use crate::domain::score::Score;
 use crate::scoring::Backend;
-use crate::storage::database::{Database, Job, ModelRow};
+use crate::storage::database::{AfterScoring, Database, Job, ModelRow};
 use crate::storage::objects::{ObjectError, Objects};
 use crate::supervised;
 use actix::prelude::*;
@@ -105,7 +105,10 @@ impl Desk {
             model_version: row.version.clone(),
             backend: self.deps.backend.name(),
         };
-        self.deps.database.finish_scoring(job.fence, recording.id, &score, self.deps.clock.now()).await?;
+        match self.deps.database.finish_scoring(job.fence, recording.id, &score, self.deps.clock.now()).await? {
+            AfterScoring::Scored => {}
+            AfterScoring::ModelRetired => return Err(JobError::Retry("model retired")),
+        }
         self.deps.updates.publish(recording.id, true);
         Ok(())
     }

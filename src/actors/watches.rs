@@ -37,11 +37,27 @@ impl Scope {
     }
 }
 
+/// Where a recording stood when it was read; the watcher might see it then.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// Where it stood.
+    pub state: Arc<RecordingState>,
+    read_at: Instant,
+}
+
+impl Told {
+    /// Whether that was read so lately that it may be shown.
+    #[must_use]
+    pub fn is_fresh(&self) -> bool {
+        self.read_at.elapsed() <= FRESH
+    }
+}
+
 /// What a watch has next.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Next {
-    /// A recording changed and stands so; the watcher may see it.
-    Changed(Arc<RecordingState>),
+    /// A recording changed, a moment ago.
+    Changed(Told),
     /// A recording changed a while ago: where it stands, and whether the watcher may see that, is to be asked anew.
     AskAnew(TestEventId),
     /// The watch ended.
@@ -91,8 +107,8 @@ struct Queue {
 #[derive(Debug)]
 struct Change {
     id: TestEventId,
-    /// Where it stood, and when that was read.
-    read: Option<(Arc<RecordingState>, Instant)>,
+    /// What was read of it.
+    read: Option<Told>,
 }
 
 impl Watches {
@@ -128,8 +144,8 @@ impl Watches {
     /// that time: nobody else of them hears it.
     pub(super) fn offer(&self, state: &Arc<RecordingState>, linked: &[CareProviderId], read_at: Instant) {
         let offer = |waiting: &Waiting| {
-            let change = Change { id: state.test_event_id, read: Some((state.clone(), read_at)) };
-            waiting.offer(change, self.0.most_waiting);
+            let told = Told { state: state.clone(), read_at };
+            waiting.offer(Change { id: state.test_event_id, read: Some(told) }, self.0.most_waiting);
         };
         let table = self.0.table();
         for waiting in table.patients.get(&state.patient_id).into_iter().flat_map(HashMap::values) {
@@ -237,9 +253,9 @@ impl Watch {
                 let mut queue = self.waiting.queue();
                 if let Some(Change { id, read }) = queue.changes.pop_front() {
                     return match read {
-                        Some((state, at)) if at.elapsed() <= FRESH => {
+                        Some(told) if told.is_fresh() => {
                             metrics.live_change("fresh");
-                            Next::Changed(state)
+                            Next::Changed(told)
                         }
                         Some(_) | None => {
                             metrics.live_change("asked_anew");
@@ -307,13 +323,30 @@ mod tests {
         })
     }
 
+    /// What a watch says next.
+    #[derive(Debug, PartialEq)]
+    enum Said {
+        Changed(Arc<RecordingState>),
+        AskAnew(TestEventId),
+        Ended(End),
+    }
+
+    impl From<Next> for Said {
+        fn from(next: Next) -> Self {
+            match next {
+                Next::Changed(told) => Self::Changed(told.state),
+                Next::AskAnew(id) => Self::AskAnew(id),
+                Next::Ended(end) => Self::Ended(end),
+            }
+        }
+    }
+
     /// What waits, without waiting for more.
-    async fn waiting(watch: &mut Watch) -> Vec<Next> {
+    async fn waiting(watch: &mut Watch) -> Vec<Said> {
         let mut found = Vec::new();
         while let Ok(next) = tokio::time::timeout(Duration::from_millis(10), watch.next()).await {
-            let ended = matches!(next, Next::Ended(_));
-            found.push(next);
-            if ended {
+            found.push(Said::from(next));
+            if matches!(found.last(), Some(Said::Ended(_))) {
                 break;
             }
         }
@@ -332,17 +365,17 @@ mod tests {
         let (ann, bob) = (state(1, "ann", RecordingStatus::Scored), state(2, "bob", RecordingStatus::Scored));
         watches.offer(&ann, std::slice::from_ref(&clinic), Instant::now());
         watches.offer(&bob, &[], Instant::now());
-        assert_eq!(waiting(&mut own).await, [Next::Changed(ann.clone())]);
-        assert_eq!(waiting(&mut all).await, [Next::Changed(ann.clone())]);
-        assert_eq!(waiting(&mut one).await, [Next::Changed(ann.clone())]);
+        assert_eq!(waiting(&mut own).await, [Said::Changed(ann.clone())]);
+        assert_eq!(waiting(&mut all).await, [Said::Changed(ann.clone())]);
+        assert_eq!(waiting(&mut one).await, [Said::Changed(ann.clone())]);
         assert_eq!(waiting(&mut others).await, []);
-        assert_eq!(waiting(&mut admin).await, [Next::Changed(bob)]);
+        assert_eq!(waiting(&mut admin).await, [Said::Changed(bob)]);
 
         // The link is removed.
         watches.offer(&ann, &[], Instant::now());
-        assert_eq!(waiting(&mut own).await, [Next::Changed(ann)]);
+        assert_eq!(waiting(&mut own).await, [Said::Changed(ann)]);
         assert_eq!(waiting(&mut all).await, []);
-        assert_eq!(waiting(&mut one).await, [Next::Ended(End::Absent)]);
+        assert_eq!(waiting(&mut one).await, [Said::Ended(End::Absent)]);
         drop((own, all, one, others, admin));
         assert!(watches.is_empty());
     }
@@ -356,13 +389,16 @@ mod tests {
                 watches.offer(&state(n, "ann", status), &[], Instant::now());
             }
         }
-        let scored = |n| Next::Changed(state(n, "ann", RecordingStatus::Scored));
-        assert_eq!(watch.next().await, scored(1));
+        let scored = |n| Said::Changed(state(n, "ann", RecordingStatus::Scored));
+        let Next::Changed(told) = watch.next().await else { panic!("the first was read just now") };
+        assert!(told.is_fresh());
         tokio::time::sleep(FRESH + Duration::from_millis(50)).await;
+        assert!(!told.is_fresh(), "who held it up meanwhile asks anew");
+        assert_eq!(Said::Changed(told.state), scored(1));
         let second = uuid::Uuid::from_u128(2).into();
-        assert_eq!(watch.next().await, Next::AskAnew(second));
+        assert_eq!(Said::from(watch.next().await), Said::AskAnew(second));
         watch.put_back(second);
-        assert_eq!(waiting(&mut watch).await, [Next::AskAnew(second)]);
+        assert_eq!(waiting(&mut watch).await, [Said::AskAnew(second)]);
     }
 
     #[tokio::test]
@@ -373,6 +409,6 @@ mod tests {
             watches.offer(&state(n, "ann", RecordingStatus::Scored), &[], Instant::now());
         }
         watches.offer(&state(1, "ann", RecordingStatus::Failed), &[], Instant::now());
-        assert_eq!(waiting(&mut watch).await, [Next::Ended(End::FellBehind)]);
+        assert_eq!(waiting(&mut watch).await, [Said::Ended(End::FellBehind)]);
     }
 }

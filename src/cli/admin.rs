@@ -7,7 +7,7 @@ use crate::domain::access::Role;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{CareProviderId, PatientId};
-use crate::storage::database::{Account, Database};
+use crate::storage::database::{Account, Database, RoleChange};
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use std::io::Write;
@@ -147,8 +147,11 @@ fn set_role(config: &Config, subject: &Subject) -> anyhow::Result<()> {
     with_account(config, &subject.email, async |database, account| {
         let entry = audit::operator("admin set-role").holder(&role);
         audit::note(database, entry.detail(format!("account {}, role {name}", account.id))).await?;
-        ensure!(database.set_role(&account, &role, SystemClock.now()).await?, "there is no such account any more");
-        Ok(format!("the account is a {name} account now; its sessions have ended"))
+        match database.set_role(&account, &role, SystemClock.now()).await? {
+            RoleChange::Given => Ok(format!("the account is a {name} account now; its sessions have ended")),
+            RoleChange::NoAccount => bail!("there is no such account any more"),
+            RoleChange::LastAdmin => bail!("this is the last account of an admin: make another first"),
+        }
     })
 }
 

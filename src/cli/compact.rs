@@ -46,6 +46,7 @@ pub(super) fn run(file: Option<&Path>) -> anyhow::Result<()> {
             done.files,
             done.removed
         )?;
+        anyhow::ensure!(done.failed == 0, "{} months were left as they are: see the warnings", done.failed);
         Ok(())
     })
 }

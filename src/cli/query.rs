@@ -46,7 +46,7 @@ mod compiled {
     use crate::config::Config;
     use crate::domain::access::LakeScope;
     use crate::domain::entropy::Entropy;
-    use crate::storage::lake::sql::{Allowed, Answer, Cost, Encoder, Format};
+    use crate::storage::lake::sql::{Allowed, Answer, Bounds, Cost, Encoder, Format};
     use anyhow::Context;
     use std::io::{IsTerminal, Write};
     use std::time::Instant;
@@ -102,7 +102,7 @@ mod compiled {
     }
 
     async fn write(mut answer: Answer, format: Format, mut out: impl Write) -> anyhow::Result<(u64, Cost)> {
-        let mut encoder = Encoder::new(format, &answer.schema)?;
+        let mut encoder = Encoder::new(format, &answer.schema, Bounds::of_a_file(answer.most_bytes))?;
         let mut rows = 0;
         while let Some(batch) = answer.next().await? {
             rows += batch.num_rows() as u64;

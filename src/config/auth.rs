@@ -30,6 +30,12 @@ section!(
         access_token_seconds: u64 = 900,
         /// Days that a session holds without being used.
         session_days: u64 = 30,
+        /// Days after which a session ends, however much it is used; at least `session_days`, at most 3,650.
+        session_max_days: u64 = 90,
+        /// Sessions of one account, 1 to 100; one more ends the one that was used longest ago.
+        max_sessions_per_account: u32 = 100,
+        /// Used refresh tokens of one session that are kept, the newest, 1 to 100,000: one of them presented again ends it.
+        used_refresh_tokens_kept: u32 = 10_000,
         /// Failed sign-ins in the window for one account from one address.
         max_failures: u32 = 5,
         /// Failed sign-ins in the window from one address.
@@ -52,7 +58,7 @@ section!(
         code_minutes: u64 = 30,
         /// Attempts at a mailed code, from all addresses.
         max_code_attempts: u32 = 100,
-        /// Mails to one address in the window; further ones are not sent.
+        /// Mails to one address for one purpose in the window; further ones are not sent.
         max_mails_per_account: u32 = 5,
         /// Mails asked for from one address in the window.
         max_mails_per_address: u32 = 20,
@@ -141,6 +147,15 @@ impl AuthConfig {
     pub(super) fn check(&self) -> Result<(), ConfigError> {
         if self.min_password_score > 4 {
             not_allowed("auth.min_password_score", "must be 0 to 4")?;
+        }
+        if self.session_max_days < self.session_days || self.session_max_days > 3_650 {
+            not_allowed("auth.session_max_days", "must be at least auth.session_days, and at most 3650")?;
+        }
+        if !(1..=100).contains(&self.max_sessions_per_account) {
+            not_allowed("auth.max_sessions_per_account", "must be 1 to 100")?;
+        }
+        if !(1..=100_000).contains(&self.used_refresh_tokens_kept) {
+            not_allowed("auth.used_refresh_tokens_kept", "must be 1 to 100000")?;
         }
         if self.leeway_seconds > 300 {
             not_allowed("auth.leeway_seconds", "must be at most 300")?;
@@ -246,6 +261,9 @@ mod tests {
             (AuthConfig { issuer: Some("stance".into()), ..provider() }, "auth.issuer"),
             (AuthConfig { jwks_url: Some("http://id.example.org/".into()), ..provider() }, "auth.jwks_url"),
             (AuthConfig { leeway_seconds: 301, ..provider() }, "auth.leeway_seconds"),
+            (AuthConfig { session_days: 91, ..provider() }, "auth.session_max_days"),
+            (AuthConfig { max_sessions_per_account: 101, ..provider() }, "auth.max_sessions_per_account"),
+            (AuthConfig { used_refresh_tokens_kept: 0, ..provider() }, "auth.used_refresh_tokens_kept"),
             (AuthConfig { jwks_max_age_seconds: 1, ..provider() }, "auth.jwks_max_age_seconds"),
             (AuthConfig { roles, ..provider() }, "auth.roles"),
         ] {

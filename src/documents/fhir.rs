@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 const PATIENT_SYSTEM: &str = "urn:stance:patient-id";
 /// Identifies a version of a model.
 const MODEL_SYSTEM: &str = "urn:stance:model-version";
+/// Identifies an observation.
+const OBSERVATION_SYSTEM: &str = "urn:stance:observation-id";
 /// What is observed.
 const CODES: &str = "urn:stance:observation";
 /// Which band of the scale a score lies in.
@@ -66,7 +68,8 @@ pub fn device(card: &CardRow) -> Value {
         "resourceType": "Device",
         "id": id(version),
         "identifier": [{ "system": MODEL_SYSTEM, "value": version }],
-        "status": "active",
+        // One that was retired scores no more.
+        "status": if card.retired_at.is_some() { "inactive" } else { "active" },
         "deviceName": [{ "name": "Stance movement score model", "type": "model-name" }],
         "type": { "text": "Software: a score of movement, trained for one patient" },
         "version": [{ "value": version }],
@@ -145,7 +148,7 @@ fn observation(record: &EventRecord, id: &str, status: &str, (code, display): (&
     let mut resource = json!({
         "resourceType": "Observation",
         "id": id,
-        "identifier": [{ "system": "urn:ietf:rfc:3986", "value": format!("urn:uuid:{}", event.id) }],
+        "identifier": [{ "system": OBSERVATION_SYSTEM, "value": id }],
         "status": status,
         "category": [{ "coding": [{ "system": "http://terminology.hl7.org/CodeSystem/observation-category",
                                     "code": "exam", "display": "Exam" }] }],
@@ -218,6 +221,17 @@ fn put(resource: &mut Value, key: &str, value: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_model_that_was_retired_is_no_active_device() {
+        let card = |retired_at| CardRow {
+            version: crate::domain::ids::ModelVersion::new("m-1").unwrap(),
+            card: "{}".to_owned(),
+            retired_at,
+        };
+        assert_eq!(device(&card(None))["status"], "active");
+        assert_eq!(device(&card(DateTime::from_timestamp(0, 0)))["status"], "inactive");
+    }
 
     #[test]
     fn every_name_has_an_id_of_its_own_that_fhir_takes() {

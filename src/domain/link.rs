@@ -1,13 +1,15 @@
 //! Links to one object: a text that says which, until when, and that it was made here.
 
-use super::ids::TestEventId;
+use super::ids::{PatientId, TestEventId};
 use chrono::{DateTime, Utc};
 use std::fmt;
 
 /// Keeps these keys apart from all others that may be made of the same secret.
 const CONTEXT: &str = "stance 2026-11 links to objects";
-/// Bytes of the longest token: a kind, a time, an id, a code and the points between them.
+/// Bytes of the longest token: a kind, a time, an id, a digest, a code and the points between them.
 const LONGEST: usize = 160;
+/// Letters of the digest of whose object it is.
+const WHOSE: usize = 32;
 
 /// What a link leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +50,16 @@ impl Linked {
     }
 }
 
+/// What a token says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verified<'a> {
+    /// What it leads to.
+    pub linked: Linked,
+    /// Of which event.
+    pub id: TestEventId,
+    whose: &'a str,
+}
+
 /// Signs and checks the tokens of links.
 #[derive(Clone)]
 pub struct LinkKey([u8; 32]);
@@ -65,17 +77,18 @@ impl LinkKey {
         Self(blake3::derive_key(CONTEXT, secret))
     }
 
-    /// A token for one object, good before `until`, to the second. It is safe in a path.
+    /// A token for one object of that patient's, good before `until`, to the second. It is safe in a path.
     #[must_use]
-    pub fn sign(&self, linked: Linked, id: TestEventId, until: DateTime<Utc>) -> String {
-        let text = format!("{}.{}.{id}", linked.ending(), until.timestamp());
+    pub fn sign(&self, linked: Linked, id: TestEventId, patient: &PatientId, until: DateTime<Utc>) -> String {
+        let text = format!("{}.{}.{id}.{}", linked.ending(), until.timestamp(), self.whose(patient));
         let code = self.code(&text);
         format!("{text}.{}", code.to_hex())
     }
 
-    /// What the token leads to, where it was signed with this key and is still good.
+    /// What the token leads to, where it was signed with this key and is still good, and if it is [`LinkKey::is_of`] its
+    /// patient.
     #[must_use]
-    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Option<(Linked, TestEventId)> {
+    pub fn verify<'a>(&self, token: &'a str, now: DateTime<Utc>) -> Option<Verified<'a>> {
         if token.len() > LONGEST {
             return None;
         }
@@ -84,7 +97,7 @@ impl LinkKey {
         if blake3::Hash::from_hex(code).ok()? != self.code(text) {
             return None;
         }
-        let mut parts = text.splitn(3, '.');
+        let mut parts = text.splitn(4, '.');
         let linked = match parts.next()? {
             "csv" => Linked::Csv,
             "pdf" => Linked::Report,
@@ -92,7 +105,19 @@ impl LinkKey {
         };
         let until: i64 = parts.next()?.parse().ok()?;
         let id = parts.next()?.parse().ok()?;
-        (now.timestamp() < until).then_some((linked, id))
+        let whose = parts.next()?;
+        (now.timestamp() < until).then_some(Verified { linked, id, whose })
+    }
+
+    /// Whether the token is of an object of that patient's: an id that was deleted may come again as another's.
+    #[must_use]
+    pub fn is_of(&self, verified: &Verified<'_>, patient: &PatientId) -> bool {
+        self.whose(patient) == verified.whose
+    }
+
+    /// Says nothing of the patient to who has no key.
+    fn whose(&self, patient: &PatientId) -> String {
+        self.code(&format!("whose {patient}")).to_hex().chars().take(WHOSE).collect()
     }
 
     fn code(&self, text: &str) -> blake3::Hash {
@@ -113,12 +138,19 @@ mod tests {
         "7a96f43b-53d5-45e6-9bd4-5318036dae55".parse().unwrap()
     }
 
+    fn ann() -> PatientId {
+        PatientId::new("ann").unwrap()
+    }
+
     #[test]
     fn a_token_leads_to_one_object_until_it_ends() {
         let key = LinkKey::derive(&[7; 32]);
         for linked in [Linked::Csv, Linked::Report] {
-            let token = key.sign(linked, id(), at(300));
-            assert_eq!(key.verify(&token, at(299)), Some((linked, id())));
+            let token = key.sign(linked, id(), &ann(), at(300));
+            let verified = key.verify(&token, at(299)).unwrap();
+            assert_eq!((verified.linked, verified.id), (linked, id()));
+            assert!(key.is_of(&verified, &ann()) && !key.is_of(&verified, &PatientId::new("bob").unwrap()));
+            assert!(!token.contains("ann"));
             assert_eq!(key.verify(&token, at(300)), None);
             assert_eq!(LinkKey::derive(&[8; 32]).verify(&token, at(0)), None);
         }
@@ -127,7 +159,7 @@ mod tests {
     #[test]
     fn nothing_of_a_token_can_be_changed() {
         let key = LinkKey::derive(&[7; 32]);
-        let token = key.sign(Linked::Csv, id(), at(300));
+        let token = key.sign(Linked::Csv, id(), &ann(), at(300));
         assert!(token.len() <= LONGEST);
         let bent = [
             token.replacen("csv", "pdf", 1),

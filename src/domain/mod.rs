@@ -9,6 +9,7 @@ pub mod code;
 pub mod entropy;
 pub mod ids;
 pub mod link;
+pub mod network;
 pub mod object_key;
 pub mod recording;
 pub mod score;

@@ -38,7 +38,7 @@ async fn export(
     services: web::Data<Services>,
 ) -> Result<HttpResponse, Problem> {
     let patient: PatientId = patient.parse().map_err(|_| ServiceError::NotFound("patient"))?;
-    let ask = Ask { caller, operation: ReadRecord { patient } };
+    let ask = Ask::new(caller, ReadRecord { patient });
     let leave = services.resolver.ask(ask).await.map_err(ServiceError::from)??;
     Ok(send(services.courier.ask(SendRecord { leave }).await.map_err(ServiceError::from)??))
 }

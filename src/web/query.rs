@@ -24,7 +24,7 @@ mod answer {
     use super::{Authenticated, HttpResponse, Problem, web};
     use crate::actors::ServiceError;
     use crate::actors::lake::QueryLake;
-    use crate::storage::lake::sql::{Answer, Encoder, Format, QueryError};
+    use crate::storage::lake::sql::{Answer, Format};
     use crate::web::Services;
     use crate::web::body::read_object;
     use actix_web::HttpRequest;
@@ -81,35 +81,8 @@ mod answer {
         }
     }
 
-    /// A result on its way.
-    struct Sending {
-        answer: Answer,
-        /// None after the last row.
-        encoder: Option<Encoder>,
-    }
-
-    impl Sending {
-        /// The next bytes; none at the end.
-        async fn next(&mut self) -> Result<Option<Bytes>, QueryError> {
-            while let Some(encoder) = &mut self.encoder {
-                let bytes = match self.answer.next().await? {
-                    Some(batch) => encoder.rows(batch)?,
-                    None => match self.encoder.take() {
-                        Some(encoder) => encoder.end()?,
-                        None => Vec::new(),
-                    },
-                };
-                if !bytes.is_empty() {
-                    return Ok(Some(bytes.into()));
-                }
-            }
-            Ok(None)
-        }
-    }
-
     async fn respond(answer: Answer, format: Format) -> Result<HttpResponse, Problem> {
-        let encoder = Encoder::new(format, &answer.schema).map_err(ServiceError::from)?;
-        let mut sending = Sending { answer, encoder: Some(encoder) };
+        let mut sending = answer.encode(format).map_err(ServiceError::from)?;
         let mut beginning = Vec::new();
         let mut response = HttpResponse::Ok();
         response

@@ -1,6 +1,6 @@
 //! The audit record: what is on it, what is found when it was tampered with, and what happens where it cannot be written.
 
-use crate::harness::{Backends, Client, Program, document, eventually, fresh_id};
+use crate::harness::{Backends, CLINIC, Client, PASSWORD, Program, document, eventually, fresh_id};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -18,7 +18,12 @@ fn mark(program: &Program) -> String {
     text.trim().rsplit(' ').next().unwrap().to_owned()
 }
 
-async fn every_tampering_is_named(backends: Arc<Backends>, without_triggers: &str, no_time: &str) {
+async fn every_tampering_is_named(
+    backends: Arc<Backends>,
+    without_triggers: &str,
+    no_time: &str,
+    also_refused: &[&str],
+) {
     let program = Program::start_on(&backends, &[]);
     let clinic = program.clinic_with(&["p-1", "p-2"]).await;
     let noted = mark(&program);
@@ -37,7 +42,10 @@ async fn every_tampering_is_named(backends: Arc<Backends>, without_triggers: &st
         "DELETE FROM audit_patients",
         "UPDATE audit_head SET position = position - 1",
         "DELETE FROM audit_head",
-    ] {
+    ]
+    .iter()
+    .chain(also_refused)
+    {
         let error = program.tamper(refused).await.unwrap_err().to_string();
         assert!(error.contains("the audit record"), "{refused}: {error}");
     }
@@ -129,13 +137,20 @@ async fn every_tampering_with_the_record_is_named_in_sqlite() {
     let triggers =
         "DROP TRIGGER audit_records_stay; DROP TRIGGER audit_records_are_kept; DROP TRIGGER audit_head_only_grows;
                     DROP TRIGGER audit_head_is_kept";
-    every_tampering_is_named(Backends::embedded(), triggers, "9223372036854775807").await;
+    // What no other database has.
+    let replaced = [
+        "REPLACE INTO audit_records SELECT position, at, role, account_id, acting_as, operation, patients, test_event_id,
+             care_provider_id, address, request_id, 'absent', detail, link FROM audit_records WHERE position = 3",
+        "INSERT OR REPLACE INTO audit_head SELECT chain, position - 1, link, pruned_position, pruned_link FROM audit_head",
+        "UPDATE OR REPLACE audit_records SET position = 3 WHERE position = 4",
+    ];
+    every_tampering_is_named(Backends::embedded(), triggers, "9223372036854775807", &replaced).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_tampering_with_the_record_is_named_in_postgres() {
     let triggers = "ALTER TABLE audit_records DISABLE TRIGGER USER; ALTER TABLE audit_head DISABLE TRIGGER USER";
-    every_tampering_is_named(Backends::postgres_and_folder(), triggers, "'9999-12-31'").await;
+    every_tampering_is_named(Backends::postgres_and_folder(), triggers, "'9999-12-31'", &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,6 +284,62 @@ async fn a_patient_sees_who_looked_at_their_data_and_an_admin_pages_through_all_
     assert!(well && text.contains("patient_by_id") && text.contains("operator"), "{text}");
     let names = "SELECT count(*) FROM audit_records WHERE detail LIKE '%@%' OR patients LIKE '%@%'";
     assert_eq!(program.count(names).await, 0, "ids only");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_guesses_with_a_stolen_token_is_on_the_record() {
+    let program = Program::start();
+    let clinic = program.clinic().await;
+    let wrong = json!({ "password": "wrong password!" });
+    let change = json!({ "password": "wrong password!", "new_password": "a different battery" });
+    let changed = clinic.request(reqwest::Method::PUT, "/v1/accounts/current/password").json(&change).send().await;
+    assert_eq!(changed.unwrap().status(), 401);
+    assert_eq!(clinic.post_json("/v1/accounts/current/totp", &wrong).await.status, 401);
+    let remove = json!({ "password": "wrong password!", "totp": "000000" });
+    assert_eq!(clinic.post_json("/v1/accounts/current/totp/remove", &remove).await.status, 401);
+    assert_eq!(clinic.post_json("/v1/accounts/current/totp", &json!({ "password": PASSWORD })).await.status, 200);
+    let confirm = clinic.post_json("/v1/accounts/current/totp/confirm", &json!({ "totp": "12345" })).await;
+    assert_eq!(confirm.status, 401);
+    assert_eq!(clinic.delete(&format!("/v1/sessions/{}", fresh_id())).await.status, 404);
+
+    let tokens = clinic.post_json("/v1/sessions", &json!({ "email": CLINIC.0, "password": PASSWORD })).await;
+    let refresh = json!({ "refresh_token": tokens.body["refresh_token"] });
+    assert_eq!(clinic.post_json("/v1/sessions/refresh", &refresh).await.status, 200);
+    assert_eq!(clinic.post_json("/v1/sessions/refresh", &refresh).await.status, 401);
+
+    let noted = "SELECT operation || ' ' || result || ' ' || coalesce(detail, '') FROM audit_records
+                 WHERE account_id IS NOT NULL AND address IS NOT NULL AND operation <> 'sign_in' ORDER BY position";
+    assert_eq!(
+        program.texts(noted).await,
+        [
+            "change_password refused wrong_credentials",
+            "enrol_second_factor refused wrong_credentials",
+            "remove_second_factor refused wrong_credentials",
+            "enrol_second_factor allowed ",
+            "confirm_second_factor refused wrong_second_factor",
+            "end_session absent ",
+            "refresh_session refused refresh_token_reused",
+        ]
+    );
+    mark(&program);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_that_cannot_be_made_are_counted_and_have_no_row_each() {
+    let program = Program::start_with(&[("audit.unknown_every_seconds", "1")]);
+    let nobody = Client::anonymous(program.url());
+    let sign_up = async |email: &str, password: &str| {
+        nobody.post_json("/v1/accounts", &json!({ "email": email, "password": password })).await.status
+    };
+    assert_eq!(sign_up("ann@example.org", PASSWORD).await, 201);
+    assert_eq!(sign_up("ann@example.org", PASSWORD).await, 409);
+    assert_eq!(sign_up("no address", PASSWORD).await, 422);
+    assert_eq!(sign_up("bob@example.org", "password1234").await, 422);
+    let count = "SELECT count(*) FROM audit_records WHERE operation = 'sign_up' AND result = 'refused'";
+    eventually("they are counted", async || (program.count(count).await > 0).then_some(())).await;
+    let noted = "SELECT result || ' ' || coalesce(detail, '') FROM audit_records WHERE operation = 'sign_up'
+                 AND result <> 'refused'";
+    assert_eq!(program.texts(noted).await, ["allowed role patient"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

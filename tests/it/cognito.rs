@@ -1,6 +1,6 @@
 //! Single sign-on: tokens of Amazon Cognito, minted by moto with its real key, and of another provider whose keys the test holds.
 
-use crate::harness::{Client, Program, Publisher, document, eventually, fresh_id};
+use crate::harness::{Client, Program, Publisher, Subscriber, document, eventually, fresh_id};
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::EncodePrivateKey;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
@@ -81,6 +81,8 @@ async fn tokens_of_cognito_are_accepted_for_a_patient_a_care_provider_and_an_adm
 
     let ended = ann.delete("/v1/sessions/current").await;
     assert_eq!((ended.status, ended.code()), (409, "session_of_provider"));
+    let failed = "SELECT count(*) FROM audit_records WHERE operation = 'sign_out' AND result = 'failed'";
+    assert_eq!(program.count(failed).await, 1);
     assert_eq!(program.count("SELECT count(*) FROM accounts").await, 0, "nothing is written of who comes with a token");
     assert_eq!(program.count("SELECT count(*) FROM sessions").await, 0);
     // Own accounts are there beside them.
@@ -119,7 +121,7 @@ async fn a_token_whose_claims_name_no_role_is_refused_clearly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forged_tokens_are_refused_without_any_outbound_request() {
+async fn forged_tokens_are_refused_and_nobody_is_asked_until_the_interval_is_over() {
     let (cognito, other_pool) = (Cognito::new().await, Cognito::new().await);
     let far = [("auth.jwks_refresh_seconds", "3600"), ("auth.jwks_min_interval_seconds", "3600")];
     let (program, publisher) = program_for(&cognito, &far).await;
@@ -211,7 +213,7 @@ async fn forged_tokens_are_refused_without_any_outbound_request() {
         let graphql = bearer(&program, token).post_json("/graphql", &json!({ "query": "{ __typename }" })).await;
         assert_eq!(graphql.status, 401, "{name}: {graphql:?}");
     }
-    assert_eq!(publisher.visits(), visits, "nobody was asked");
+    assert_eq!(publisher.visits(), visits, "nobody was asked: the interval is an hour here");
     assert_eq!(trap.visits(), 0);
     assert_eq!(knock(&bearer(&program, &ann.id)).await, let_in());
 }
@@ -244,10 +246,15 @@ impl Provider {
     }
 
     fn token(&self, seed: u8, kid: &str) -> String {
+        self.token_with(seed, kid, json!(now() + 600), &[])
+    }
+
+    /// One that ends then and is in these groups besides.
+    fn token_with(&self, seed: u8, kid: &str, exp: Value, more: &[String]) -> String {
         let header = Header { kid: Some(kid.to_owned()), ..Header::new(Algorithm::EdDSA) };
         let der = SigningKey::from_bytes(&[seed; 32]).to_pkcs8_der().unwrap();
-        let claims =
-            json!({ "iss": self.issuer(), "sub": "root", "aud": ["app"], "exp": now() + 600, "groups": ["admins"] });
+        let groups = [&["admins".to_owned()], more].concat();
+        let claims = json!({ "iss": self.issuer(), "sub": "root", "aud": ["app"], "exp": exp, "groups": groups });
         jsonwebtoken::encode(&header, &claims, &EncodingKey::from_ed_der(der.as_bytes())).unwrap()
     }
 
@@ -286,7 +293,7 @@ async fn a_new_key_of_the_provider_is_found_when_a_token_names_it_and_an_old_one
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn made_up_names_of_keys_do_not_make_the_program_ask() {
+async fn made_up_names_of_keys_make_the_program_ask_at_most_once_an_interval() {
     let provider = Provider::with_key(1).await;
     let program = provider.program(&[("auth.jwks_min_interval_seconds", "2"), ("auth.jwks_refresh_seconds", "3600")]);
     assert_eq!(knock(&bearer(&program, &provider.token(1, "key-1"))).await, let_in());
@@ -380,6 +387,21 @@ async fn the_last_keys_outlive_a_restart_and_a_panic_while_the_provider_is_away(
     eventually("it is asked again", async || (knock(&unknown).await == let_in()).then_some(())).await;
     let restarts = program.metric("stance_actor_restarts_total{actor=\"provider_keys\",cause=\"died\"}").await;
     assert!((restarts - 1.0).abs() < 0.1, "{restarts}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_opens_requests_opens_a_connection_for_live_updates() {
+    let provider = Provider::with_key(1).await;
+    let program = provider.program(&[]);
+    let groups: Vec<_> = (0..200).map(|n| format!("a-group-of-the-clinic-{n}")).collect();
+    let token = provider.token_with(1, "key-1", json!(now() as f64 + 600.5), &groups);
+    assert!((5_000..8_000).contains(&token.len()), "{}", token.len());
+    let just_over = provider.token_with(1, "key-1", json!(now() - 5), &[]);
+    for token in [token, just_over] {
+        let root = bearer(&program, &token);
+        assert_eq!(knock(&root).await, let_in());
+        Subscriber::of(&root).connected().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

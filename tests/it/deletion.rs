@@ -7,6 +7,10 @@ use uuid::Uuid;
 
 const PATIENT: &str = "p-1";
 
+/// A deletion is over soon: it waits for reports and work that were under way.
+const QUICK: [(&str, &str); 3] =
+    [("reports.deadline_seconds", "1"), ("queue.lease_seconds", "2"), ("queue.tick_ms", "100")];
+
 /// As the dashboard deletes a recording: its raw object, tables and report.
 async fn delete_objects(client: &Client, id: Uuid) -> Value {
     let document = "mutation($id: String!) { deleteTestEventFromS3(test_event_id: $id, patient_id: \"p-1\", year: 2026,
@@ -58,7 +62,7 @@ async fn the_dashboard_deletes_a_recording_and_its_event_in_a_bucket() {
 }
 
 async fn the_dashboard_deletes(backends: &Arc<Backends>) {
-    let program = Program::start_on(backends, &[]);
+    let program = Program::start_on(backends, &QUICK);
     let clinic = program.clinic_with(&[PATIENT]).await;
     let id = fresh_id();
     let body = recording(PATIENT, id, 0.5, None, 100).to_string();
@@ -76,22 +80,50 @@ async fn the_dashboard_deletes(backends: &Arc<Backends>) {
     assert_eq!(clinic.graphql(axis, json!({ "id": id })).await["errors"][0]["extensions"]["code"], "not_found");
     assert_eq!(program.count("SELECT count(*) FROM test_events").await, 1, "the event stays");
     assert_eq!(delete_event(&clinic, id).await, "deleted");
-    nothing_to_do(&program).await;
-    assert_eq!(rows(&program).await, 0);
     for _ in 0..2 {
         assert_eq!(delete_objects(&clinic, id).await, "deleted");
         assert_eq!(delete_event(&clinic, id).await, "deleted");
     }
 
-    // Whoever sends it again wants it.
+    // Whoever sends it again wants it, and does not wait until the last report that was under way must be over.
     assert_eq!(clinic.upload(body).await.status, 202);
     assert_eq!(clinic.await_status(&id.to_string(), "awaiting_model").await.status, 200);
+    nothing_to_do(&program).await;
     assert_eq!(keys_of(&program, id).await.len(), 3);
+    assert_eq!(delete_event(&clinic, id).await, "deleted");
+    nothing_to_do(&program).await;
+    assert_eq!(rows(&program).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_is_kept_after_the_deletion_and_never_looked_at_again_is_removed() {
+    let settings = [("reports.deadline_seconds", "4"), ("queue.lease_seconds", "2"), ("queue.tick_ms", "100")];
+    let mut program = Program::stopped(&settings);
+    program.resume_with_failpoints("report-drawn=sleep(1500);report-kept=sleep(600000)");
+    let clinic = program.clinic_with(&[PATIENT]).await;
+    let id = fresh_id();
+    clinic.upload_and_wait(recording(PATIENT, id, 0.5, None, 100).to_string()).await;
+    let links = format!(
+        "query {{ downloadTestEventDetails(test_event_id: \"{id}\", patient_name: \"\", patient_id: \"{PATIENT}\",
+            year: 2026, month: 1, day: 31, test_type: \"sit-to-stand\") {{ pdf_url }} }}"
+    );
+    let body = json!({ "query": links });
+    let asked = tokio::spawn(clinic.request(reqwest::Method::POST, "/graphql").json(&body).send());
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+    assert_eq!(delete_event(&clinic, id).await, "deleted");
+    assert_eq!(keys_of(&program, id).await, Vec::<String>::new());
+    eventually("the report is kept", || async { (keys_of(&program, id).await.len() == 1).then_some(()) }).await;
+    program.kill();
+    asked.abort();
+    program.resume();
+    eventually("it is removed", || async { keys_of(&program, id).await.is_empty().then_some(()) }).await;
+    nothing_to_do(&program).await;
+    assert_eq!(rows(&program).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_phone_deletes_the_event_of_an_upload_that_failed() {
-    let program = Program::start();
+    let program = Program::start_with(&QUICK);
     let clinic = program.clinic_with(&[PATIENT]).await;
     program.create_account("own@example.org", "patient", &["--patient-id", PATIENT]);
     let phone = Client::sign_in(program.url(), "own@example.org").await;
@@ -112,7 +144,7 @@ async fn the_phone_deletes_the_event_of_an_upload_that_failed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_were_left_by_a_kill_are_removed_by_the_next_process() {
-    let mut program = Program::stopped(&[]);
+    let mut program = Program::stopped(&QUICK);
     program.resume_with_failpoints("eraser=sleep(60000)");
     let clinic = program.clinic_with(&[PATIENT]).await;
     let id = fresh_id();
@@ -132,7 +164,7 @@ async fn objects_that_were_left_by_a_kill_are_removed_by_the_next_process() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_conversion_under_way_puts_after_the_deletion_is_removed() {
-    let settings = [("queue.deadline_seconds", "5"), ("queue.lease_seconds", "2"), ("queue.tick_ms", "100")];
+    let settings = [QUICK[0], QUICK[1], QUICK[2], ("queue.deadline_seconds", "5")];
     let mut program = Program::stopped(&settings);
     program.resume_with_failpoints("converter=1*sleep(3000)");
     let clinic = program.clinic_with(&[PATIENT]).await;
@@ -150,7 +182,7 @@ async fn what_a_conversion_under_way_puts_after_the_deletion_is_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_learned_from_a_deleted_recording_is_trained_again_from_the_others() {
-    let program = Program::start_on(&Backends::production().await, &[]);
+    let program = Program::start_on(&Backends::production().await, &QUICK);
     let clinic = program.clinic_with(&[PATIENT]).await;
     let ids: Vec<Uuid> = (0..11).map(|_| fresh_id()).collect();
     let training = |id: Uuid, n: usize| {
@@ -200,10 +232,11 @@ async fn a_model_that_learned_from_a_deleted_recording_is_trained_again_from_the
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_of_what_is_deleted_is_left_when_the_process_is_killed_again_and_again() {
     let mut program = Program::start_with(&[
+        QUICK[0],
+        QUICK[1],
+        QUICK[2],
         ("queue.deadline_seconds", "5"),
         ("queue.training_deadline_seconds", "5"),
-        ("queue.lease_seconds", "2"),
-        ("queue.tick_ms", "100"),
     ]);
     let clinic = program.clinic_with(&[PATIENT]).await;
     let documents: Vec<(Uuid, String)> = (0..80)

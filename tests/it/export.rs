@@ -117,6 +117,8 @@ async fn a_record_is_whole_in_one_archive_that_others_read() {
     let resources = lines(&files["fhir/Observation.ndjson"]);
     // Four of clinicians, one computed, one of the event without a recording.
     assert_eq!(resources.len(), 6);
+    let identifiers = resources.iter().map(|resource| resource["identifier"][0].to_string());
+    assert_eq!(identifiers.collect::<std::collections::BTreeSet<_>>().len(), 6, "each has its own");
     let computed = resources.iter().find(|resource| resource["id"] == id.to_string()).unwrap();
     assert_eq!((&computed["status"], &computed["subject"]["reference"]), (&json!("final"), &json!("Patient/p-1")));
     assert_eq!(computed["valueQuantity"]["code"], "{score}");
@@ -157,9 +159,11 @@ async fn what_vanished_or_changed_is_told_in_the_manifest() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_goes_away_leaves_its_place() {
-    let program = Program::start_with(&[("reports.exports_at_once", "1")]);
+async fn a_client_that_goes_away_leaves_its_place_and_none_has_two() {
+    let program = Program::start();
     let clinic = program.clinic_with(&["p-1"]).await;
+    program.create_account("own@example.org", "patient", &["--patient-id", "p-1"]);
+    let patient = Client::sign_in(program.url(), "own@example.org").await;
     for _ in 0..6 {
         // Noise, so that much comes out of it: more than waits in the sockets between.
         let mut body = recording("p-1", fresh_id(), 0.5, None, 12_000);
@@ -177,6 +181,8 @@ async fn a_client_that_goes_away_leaves_its_place() {
     assert!(first.next().await.unwrap().is_ok());
     let refused = begin().await.unwrap();
     assert_eq!((refused.status().as_u16(), refused.headers().contains_key("retry-after")), (503, true));
+    let other = patient.request(reqwest::Method::GET, "/v1/patients/p-1/export").send().await.unwrap();
+    assert_eq!(other.status(), 200, "another account has a place of its own");
     drop(first);
     eventually("the place is free", || async { (begin().await.unwrap().status() == 200).then_some(()) }).await;
 }

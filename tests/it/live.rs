@@ -111,6 +111,34 @@ async fn a_change_whose_hint_was_lost_is_found() {
     let id = fresh_id();
     assert_eq!(clinic.upload(upload(PATIENT, id)).await.status, 202);
     subscriber.until_status(&id.to_string(), "awaiting_model").await;
+    // So is a score that is set by hand.
+    let score = "mutation($id: String!) { putBalanceScore(test_event_id: $id, balance_score: 61) { balance_score } }";
+    clinic.data(score, json!({ "id": id })).await;
+    let told = subscriber.until_status(&id.to_string(), "awaiting_model").await;
+    assert_eq!(told["balance_score"], 61, "{told}");
+}
+
+/// What a care provider is told of a patient for the first time waits for the audit record.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_no_longer_linked_when_the_record_is_written_at_last_hears_nothing() {
+    let mut program = Program::stopped(&[]);
+    program.resume_with_failpoints("auditor=sleep(1500)");
+    let clinic = program.clinic_with(&[PATIENT]).await;
+    let mut subscriber = Subscriber::of(&clinic).connected().await;
+    subscriber.subscribe("all", FOR_CLINIC, &json!({ "c": CLINIC.1 }));
+    live(&program, 1.0).await;
+    // The beginning is on the record, too.
+    let begun = "SELECT count(*) FROM audit_records WHERE operation = 'begin_watch'";
+    eventually("it has begun", || async { (program.count(begun).await == 1).then_some(()) }).await;
+    let uploaded = clinic.upload(upload(PATIENT, fresh_id()));
+    let unlinked = async {
+        let name = "stance_live_changes_total{outcome=\"fresh\"}";
+        eventually("it is to be told", || async { (program.metric(name).await >= 1.0).then_some(()) }).await;
+        program.change("DELETE FROM patient_care_providers").await;
+    };
+    let (uploaded, ()) = tokio::join!(uploaded, unlinked);
+    assert_eq!(uploaded.status, 202);
+    assert_eq!(subscriber.next_within(5 * QUIET).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -147,9 +147,108 @@ async fn a_code_cannot_be_guessed_and_only_the_newest_holds() {
     assert_eq!(reset(&second).await, refused(429, "too_many_attempts"));
     // That keeps nobody from signing in, and asking is bounded, too.
     assert_eq!(sign_in(&nobody, "ann@example.org", PASSWORD).await.0, 200);
-    assert_eq!(ask().await.0, 202);
-    assert_eq!(ask().await.0, 202);
+    // They are counted apart from where its owner signed in.
+    for _ in 0..4 {
+        assert_eq!(ask().await.0, 202);
+    }
     assert_eq!(ask().await, refused(429, "too_many_attempts"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn confirmations_that_anybody_asks_for_do_not_keep_a_reset_from_being_mailed() {
+    let server = MailServer::start("none");
+    let program = started(&to(&server, &[("auth.max_mails_per_account", "2")]));
+    let nobody = Client::anonymous(program.url());
+    sign_up(&nobody, "ann@example.org").await;
+    let ask = async |path: &str| post(&nobody, path, json!({ "email": "ann@example.org" })).await.0;
+    for number in 0..2 {
+        assert_eq!(ask("/v1/accounts/confirmation/request").await, 202);
+        code(&server, "ann@example.org", number).await;
+        eventually("it is done with", async || (program.count("SELECT count(*) FROM mails").await == 0).then_some(()))
+            .await;
+    }
+    for _ in 0..3 {
+        assert_eq!(ask("/v1/accounts/confirmation/request").await, 202);
+    }
+    assert_eq!(ask("/v1/accounts/reset/request").await, 202);
+    let sent = code(&server, "ann@example.org", 2).await;
+    let reset = json!({ "email": "ann@example.org", "code": sent, "password": NEW_PASSWORD });
+    assert_eq!(post(&nobody, "/v1/accounts/reset", reset).await.0, 204);
+    assert_eq!(server.mails_to("ann@example.org").len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_resets_their_password_signs_in_where_they_had_guessed_and_others_guess() {
+    let server = MailServer::start("none");
+    let bounds = [("auth.max_failures", "2"), ("auth.max_failures_per_address", "4")];
+    let program = started(&to(&server, &bounds));
+    let nobody = Client::anonymous(program.url());
+    sign_up(&nobody, "ann@example.org").await;
+    for _ in 0..2 {
+        assert_eq!(sign_in(&nobody, "ann@example.org", NEW_PASSWORD).await, refused(401, "wrong_credentials"));
+    }
+    assert_eq!(sign_in(&nobody, "ann@example.org", PASSWORD).await, refused(429, "too_many_attempts"));
+    assert_eq!(post(&nobody, "/v1/accounts/reset/request", json!({ "email": "ann@example.org" })).await.0, 202);
+    let sent = code(&server, "ann@example.org", 0).await;
+    let reset = json!({ "email": "ann@example.org", "code": sent, "password": NEW_PASSWORD });
+    assert_eq!(post(&nobody, "/v1/accounts/reset", reset).await.0, 204);
+    for guess in ["a@example.org", "b@example.org"] {
+        assert_eq!(sign_in(&nobody, guess, PASSWORD).await, refused(401, "wrong_credentials"));
+    }
+    assert_eq!(sign_in(&nobody, "c@example.org", PASSWORD).await, refused(429, "too_many_attempts"));
+    assert_eq!(sign_in(&nobody, "ann@example.org", NEW_PASSWORD).await.0, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_who_use_one_code_at_once_one_fails_and_that_is_on_the_record() {
+    let server = MailServer::start("none");
+    let program = started(&to(&server, &[]));
+    let nobody = Client::anonymous(program.url());
+    sign_up(&nobody, "ann@example.org").await;
+    assert_eq!(post(&nobody, "/v1/accounts/reset/request", json!({ "email": "ann@example.org" })).await.0, 202);
+    let sent = code(&server, "ann@example.org", 0).await;
+    let reset = || json!({ "email": "ann@example.org", "code": sent, "password": NEW_PASSWORD });
+    let path = "/v1/accounts/reset";
+    let (one, other) = tokio::join!(post(&nobody, path, reset()), post(&nobody, path, reset()));
+    let mut answers = [one, other];
+    answers.sort();
+    assert_eq!(answers, [refused(204, ""), refused(422, "wrong_code")]);
+    let noted = "SELECT result || ' ' || coalesce(detail, '') FROM audit_records
+                 WHERE operation = 'reset_password' ORDER BY position";
+    let mut noted = program.texts(noted).await;
+    noted.sort();
+    assert_eq!(noted, ["allowed ", "allowed ", "failed wrong_code"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_passwords_of_who_has_no_code_are_looked_at_a_bounded_number_of_times() {
+    let program = Program::start_with(&[("auth.max_failures_per_address", "3")]);
+    let nobody = Client::anonymous(program.url());
+    let reset = json!({ "email": "nobody@example.org", "code": "AAAA-AAAA", "password": "password1234" });
+    for _ in 0..3 {
+        assert_eq!(post(&nobody, "/v1/accounts/reset", reset.clone()).await, refused(422, "password_too_weak"));
+    }
+    assert_eq!(post(&nobody, "/v1/accounts/reset", reset).await, refused(429, "too_many_attempts"));
+    assert_eq!(sign_in(&nobody, "nobody@example.org", PASSWORD).await, refused(401, "wrong_credentials"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_from_before_addresses_had_to_be_confirmed_end_with_their_token() {
+    let mut program = Program::start();
+    let nobody = Client::anonymous(program.url());
+    sign_up(&nobody, "ann@example.org").await;
+    let credentials = json!({ "email": "ann@example.org", "password": PASSWORD });
+    let began = nobody.post_json("/v1/sessions", &credentials).await;
+    let refresh = async |client: &Client, tokens: &Answer| {
+        client.post_json("/v1/sessions/refresh", &json!({ "refresh_token": tokens.body["refresh_token"] })).await
+    };
+    let again = refresh(&nobody, &began).await;
+    assert_eq!(again.status, 200, "{again:?}");
+    program.kill();
+    program.set("auth.confirm_email", "true");
+    program.resume();
+    let refused = refresh(&nobody.at(program.url()), &again).await;
+    assert_eq!((refused.status, refused.code()), (401, "unauthenticated"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -228,6 +228,10 @@ async fn an_admin_gives_roles_and_a_changed_role_ends_the_sessions() {
     let (done, text) = program.run(&["admin", "set-role", "--email", "ann@example.org", "--role", "admin"], "");
     assert!(done && text.contains("admin account"), "{text}");
     assert_eq!(ann.get("/v1/accounts/current").await.status, 401);
+    let to_patient = |email: &str| program.run(&["admin", "set-role", "--email", email, "--role", "patient"], "");
+    assert!(to_patient("root@example.org").0, "ann is left");
+    let (done, text) = to_patient("ann@example.org");
+    assert!(!done && text.contains("the last account of an admin"), "{text}");
     let (done, text) = program.run(&["admin", "set-role", "--email", "ghost@example.org", "--role", "admin"], "");
     assert!(!done && text.contains("no account"), "{text}");
 }

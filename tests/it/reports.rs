@@ -53,6 +53,26 @@ async fn uploaded(client: &Client) -> Uuid {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_does_not_lead_to_what_another_patient_sends_under_the_same_id() {
+    let program = Program::start();
+    let clinic = program.clinic_with(&["p-1", "p-2"]).await;
+    let id = uploaded(&clinic).await;
+    let (pdf, csv) = links(&clinic, id).await;
+    bytes(&csv).await;
+    let delete = format!("mutation {{ deleteTestEventFromDB(test_event_id: \"{id}\", patient_id: \"p-1\") }}");
+    assert_eq!(clinic.data(&delete, json!({})).await["deleteTestEventFromDB"], "deleted");
+    let other = recording("p-2", id, 0.5, None, 3_000).to_string();
+    assert_eq!(clinic.upload_and_wait(other).await.recording_status(), "awaiting_model");
+    let data = clinic.data(&links_of(id, "p-2"), json!({})).await;
+    for name in ["pdf_url", "raw_url"] {
+        bytes(data["downloadTestEventDetails"][name].as_str().unwrap()).await;
+    }
+    for old in [pdf, csv] {
+        assert_eq!(reqwest::get(&old).await.unwrap().status(), 404, "{old}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_link_leads_whoever_has_it_to_one_document() {
     let program = Program::start();
     let clinic = program.clinic_with(&["p-1"]).await;

@@ -37,6 +37,8 @@ pub(super) struct Postgraphile {
 impl Postgraphile {
     /// Starts the one that is installed in a folder, and waits until it answers.
     pub(super) async fn start(folder: &Path, database: &str) -> anyhow::Result<Self> {
+        // Node's client takes sqlx's `sslmode=prefer` for a demand, and knows no other parameter of that kind.
+        let database = database.split_once('?').map_or(database, |(address, _)| address);
         let folder = folder.canonicalize().context("there is no folder with postgraphile")?;
         let bin = folder.join("node_modules/.bin");
         // Node resolves a preset's name from where it runs.
@@ -49,7 +51,7 @@ impl Postgraphile {
             .env("GRAPHILE_ENV", "production")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::inherit())
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("no node and postgraphile in {}: see make bench-graphql", folder.display()))?;

@@ -1,16 +1,17 @@
 //! Requests of somebody unknown, counted by what was asked for and from where.
 
+use crate::domain::network::network;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What is counted apart: an operation, and an address or all those together for which there was no room.
+/// What is counted apart: an operation, and the network of an address or all those together for which there was no room.
 pub(super) type Key = (&'static str, Option<IpAddr>);
 
 /// The counts since they were last taken.
 #[derive(Debug)]
 pub(super) struct Unknown {
-    /// Addresses that are counted apart.
+    /// Networks that are counted apart.
     apart: usize,
     counts: Mutex<HashMap<Key, u64>>,
 }
@@ -23,7 +24,7 @@ impl Unknown {
     /// Counts so many.
     pub(super) fn count(&self, operation: &'static str, address: Option<IpAddr>, more: u64) {
         let mut counts = self.counts();
-        let key = (operation, address);
+        let key = (operation, address.map(network));
         let key = if counts.len() < self.apart || counts.contains_key(&key) { key } else { (operation, None) };
         let count = counts.entry(key).or_default();
         *count = count.saturating_add(more);
@@ -57,5 +58,15 @@ mod tests {
         let key = |address| ("authenticate", address);
         assert_eq!(counts, [(key(None), 194), (key(of(0)), 2), (key(of(1)), 2), (key(of(2)), 2)]);
         assert_eq!(unknown.take(), []);
+    }
+
+    #[test]
+    fn who_has_a_whole_ipv6_network_is_counted_as_one() {
+        let unknown = Unknown::new(3);
+        for n in 0..100_u16 {
+            unknown.count("authenticate", Some(IpAddr::from([0x2001, 0xdb8, 0, 7, n, 0, 0, n])), 1);
+        }
+        let network = IpAddr::from([0x2001, 0xdb8, 0, 7, 0, 0, 0, 0]);
+        assert_eq!(unknown.take(), [(("authenticate", Some(network)), 100)]);
     }
 }

@@ -11,6 +11,7 @@ use super::ServiceError;
 use super::compute::Compute;
 use super::links::Links;
 use super::resolver::RecordLeave;
+use super::turns::Turns;
 use crate::domain::clock::SharedClock;
 use crate::storage::database::Database;
 use crate::storage::objects::Objects;
@@ -37,6 +38,8 @@ pub struct CourierDeps {
     pub objects_at_once: Arc<Semaphore>,
     /// Records that are sent at once.
     pub records_at_once: Arc<Semaphore>,
+    /// Who is being sent a record.
+    pub turns: Turns,
     /// How long a client may take nothing.
     pub patience: Duration,
     /// How long one sending may take.
@@ -115,8 +118,9 @@ impl Handler<SendRecord> for Courier {
 
     fn handle(&mut self, SendRecord { leave }: SendRecord, _: &mut Context<Self>) -> Self::Result {
         fail::fail_point!("courier");
+        let turn = self.0.turns.take(leave.account()).ok_or_else(|| ServiceError::busy("exports of one account"))?;
         let place = place(&self.0.records_at_once, "exports")?;
-        let body = record::send(&self.0, leave.into_patient(), place);
+        let body = record::send(&self.0, leave.into_patient(), (place, turn));
         let disposition = "attachment; filename=\"record.zip\"".to_owned();
         Ok(Consignment { media_type: "application/zip", disposition, body })
     }

@@ -5,6 +5,7 @@ use super::CourierDeps;
 use super::archive::{Archive, ArchiveError, FileEntry, Packing};
 use super::body::{Body, Outlet, body};
 use super::linked::{PIECE, piece};
+use crate::actors::turns::Turn;
 use crate::documents::{fhir, record};
 use crate::domain::ids::TestEventId;
 use crate::domain::object_key::ObjectKey;
@@ -21,14 +22,14 @@ const MOST_MODELS: u32 = 10_000;
 /// Bytes of lines that are gathered before they are compressed.
 const GATHERED: usize = 64 << 10;
 
-/// Begins to send the patient's record. The place is taken until it is sent.
-pub(super) fn send(deps: &CourierDeps, patient: Patient, place: OwnedSemaphorePermit) -> Body {
+/// Begins to send the patient's record. The place and the turn are taken until it is sent.
+pub(super) fn send(deps: &CourierDeps, patient: Patient, place: (OwnedSemaphorePermit, Turn)) -> Body {
     let (outlet, body) = body(deps.patience);
     let deps = deps.clone();
     actix::spawn(async move {
-        let _place = place;
+        let (_place, turn) = place;
         let longest = deps.longest;
-        match tokio::time::timeout(longest, write(&deps, &patient, outlet)).await {
+        match tokio::time::timeout(longest, write(&deps, &patient, turn, outlet)).await {
             Ok(Ok(())) => {}
             Ok(Err(RecordError::Archive(ArchiveError::NotTaken))) => {
                 tracing::info!("an export was not taken to its end")
@@ -82,7 +83,7 @@ enum Reason {
     Damaged,
 }
 
-async fn write(deps: &CourierDeps, patient: &Patient, outlet: Outlet) -> Result<(), RecordError> {
+async fn write(deps: &CourierDeps, patient: &Patient, turn: Turn, outlet: Outlet) -> Result<(), RecordError> {
     let made_at = deps.clock.now();
     let mut events = deps.database.events_of_patient(&patient.id, deps.most_events.saturating_add(1)).await?;
     let most = usize::try_from(deps.most_events).unwrap_or(usize::MAX);
@@ -110,6 +111,8 @@ async fn write(deps: &CourierDeps, patient: &Patient, outlet: Outlet) -> Result<
     }
     let manifest = serde_json::to_value(&writer.manifest).unwrap_or_default();
     writer.document("manifest.json", &manifest).await?;
+    // Who sees the end may ask again at once.
+    drop(turn);
     Ok(writer.archive.finish().await?)
 }
 

@@ -2,7 +2,7 @@
 
 use super::{IngestDeps, LAND, being_deleted, describe};
 use crate::actors::ServiceError;
-use crate::actors::authorization::authorize;
+use crate::actors::authorization::{SeenLinks, authorize};
 use crate::domain::access::{Access, Caller, Role};
 use crate::domain::audit::Entry;
 use crate::domain::bucket_event::RawKey;
@@ -76,7 +76,7 @@ impl IngestDeps {
 
     /// Whether the role may send recordings of that patient, and there is one.
     async fn admit(&self, role: &Role, access: &Access) -> Result<(), ServiceError> {
-        authorize(&self.database, role, access, "patient").await?;
+        authorize(&self.database, role, access, &SeenLinks::default(), "patient").await?;
         match access.patient() {
             // Who is linked is there.
             Some(patient) if !matches!(role, Role::CareProvider(_)) => {

@@ -4,12 +4,13 @@
 mod operation;
 mod operations;
 
+pub use super::authorization::SeenLinks;
 pub use operation::{Ask, Effect, Operation};
 pub use operations::{
     AccessesToPatient, Accounts, AccountsPage, AddTestType, AllTests, AssignTest, AssignedTests, Assignment, AuditPage,
     AuditRecords, AxisRangesOf, BeginWatch, CareProviderById, CreateCareProvider, CreatePatient, DeleteTestEvent,
-    DocumentsLeave, Erased, EventOf, LinkPatient, Listed, MOST_COUNTED, MOST_IN_BATCH, ModelsOf, PatientById,
-    PatientDirectory, PatientList, PatientSummaries, PatientSummary, PatientsById, PatientsOfCareProvider,
+    DocumentsLeave, Erased, EventOf, LinkPatient, Listed, MOST_COUNTED, MOST_EVENTS, MOST_IN_BATCH, ModelsOf,
+    PatientById, PatientDirectory, PatientList, PatientSummaries, PatientSummary, PatientsById, PatientsOfCareProvider,
     PutBalanceScore, PutTestResult, RangesOverTime, ReadDocuments, ReadRecord, RecordConsent, RecordLeave,
     RecordingStatus, RecordingsOf, RemoveSecondFactorOf, SamplesOfAxis, ScoreAverages, ScoresOverTime, SetRole,
     TestEventById, TestEventList, TestEvents, TestsOf, ToldSamples, Total, UnassignTest, WatchedRecording,
@@ -30,6 +31,7 @@ use actix::prelude::*;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 /// What operations work with.
 #[derive(Debug, Clone)]
@@ -52,6 +54,8 @@ pub struct ResolverDeps {
     pub at_once: Arc<Semaphore>,
     /// How long an operation may take.
     pub deadline: Duration,
+    /// How long a report may take.
+    pub report_deadline: Duration,
 }
 
 /// The actor.
@@ -75,12 +79,12 @@ supervised!(Resolver, "resolver");
 impl<O: Operation> Handler<Ask<O>> for Resolver {
     type Result = ResponseFuture<Result<O::Answer, ServiceError>>;
 
-    fn handle(&mut self, Ask { caller, operation }: Ask<O>, _: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Ask { caller, operation, links }: Ask<O>, _: &mut Context<Self>) -> Self::Result {
         fail::fail_point!("resolver");
         let deps = self.0.clone();
         Box::pin(async move {
             let _permit = deps.at_once.clone().try_acquire_owned().map_err(|_| ServiceError::busy("operations"))?;
-            match tokio::time::timeout(deps.deadline, perform(&deps, &caller, operation)).await {
+            match tokio::time::timeout(deps.deadline, perform(&deps, &caller, &links, operation)).await {
                 Ok(answer) => answer,
                 Err(_) => {
                     tracing::warn!(operation = O::NAME, "an operation took too long");
@@ -92,21 +96,28 @@ impl<O: Operation> Handler<Ask<O>> for Resolver {
 }
 
 /// Every operation goes through here: it is authorised, it is noted, and it runs.
-async fn perform<O: Operation>(deps: &ResolverDeps, caller: &Caller, operation: O) -> Result<O::Answer, ServiceError> {
+async fn perform<O: Operation>(
+    deps: &ResolverDeps,
+    caller: &Caller,
+    links: &SeenLinks,
+    operation: O,
+) -> Result<O::Answer, ServiceError> {
     let entry = operation.about(Entry::by(caller, O::NAME));
     let access = match operation.access(deps).await {
         Ok(access) => access,
         Err(error) => return Err(deps.audit.failed(entry, error).await),
     };
     let entry = entry.about(&access);
-    if let Err(error) = authorize(&deps.database, &caller.role, &access, O::SUBJECT).await {
+    if let Err(error) = authorize(&deps.database, &caller.role, &access, links, O::SUBJECT).await {
         return Err(deps.audit.failed(entry, error).await);
     }
     if O::EFFECT == Effect::Changes {
         deps.audit.record(entry.clone()).await?;
     }
+    let asked_at = Instant::now();
     match operation.run(deps, caller).await {
         Ok(answer) => {
+            links.shown(&caller.role, &access, O::linked(&answer), asked_at).await;
             if O::EFFECT == Effect::Reads {
                 deps.audit.record(entry.patients(O::covered(&answer))).await?;
             }

@@ -2,6 +2,7 @@
 
 use super::ResolverDeps;
 use crate::actors::ServiceError;
+use crate::actors::authorization::SeenLinks;
 use crate::domain::access::{Access, Caller};
 use crate::domain::audit::Entry;
 use crate::domain::ids::PatientId;
@@ -40,6 +41,11 @@ pub trait Operation: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// Patients whom an answer shows to be linked to the care provider whose it is.
+    fn linked(_: &Self::Answer) -> Vec<PatientId> {
+        Vec::new()
+    }
+
     /// Does it, for a caller who may.
     fn run(
         self,
@@ -55,6 +61,16 @@ pub struct Ask<O> {
     pub caller: Caller,
     /// For what.
     pub operation: O,
+    /// What the request that it belongs to has seen of links.
+    pub links: SeenLinks,
+}
+
+impl<O> Ask<O> {
+    /// By itself.
+    #[must_use]
+    pub fn new(caller: Caller, operation: O) -> Self {
+        Self { caller, operation, links: SeenLinks::default() }
+    }
 }
 
 impl<O: Operation> Message for Ask<O> {

@@ -39,6 +39,7 @@ pub(crate) async fn deps(folder: &Path) -> ResolverDeps {
         rule: TrainingRule { minimum: 10, every: 10 },
         at_once: Arc::new(Semaphore::new(8)),
         deadline: 5 * second,
+        report_deadline: second,
     }
 }
 
@@ -52,7 +53,7 @@ fn patient_id(id: &str) -> PatientId {
 }
 
 async fn run<O: Operation>(deps: &ResolverDeps, role: &Role, operation: O) -> Result<O::Answer, ServiceError> {
-    perform(deps, &caller(role.clone()), operation).await
+    perform(deps, &caller(role.clone()), &SeenLinks::default(), operation).await
 }
 
 #[tokio::test]

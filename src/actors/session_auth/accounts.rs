@@ -30,7 +30,8 @@ pub async fn create_account(
 ) -> Result<AccountId, ServiceError> {
     let confirmation = Confirmation::Vouched;
     let wanted = Wanted { email: email.to_owned(), password, role, first_name: None, last_name: None, confirmation };
-    make(database, entropy, &config.passwords(), now, wanted).await
+    let new = prepare(entropy, &config.passwords(), wanted).await?;
+    insert(database, &new, now).await
 }
 
 /// What the account is to be.
@@ -43,13 +44,12 @@ pub(super) struct Wanted {
     pub(super) confirmation: Confirmation,
 }
 
-pub(super) async fn make(
-    database: &Database,
+/// The account as it is to be kept, where it may be made; nothing is written.
+pub(super) async fn prepare(
     entropy: &Entropy,
     passwords: &Passwords,
-    now: DateTime<Utc>,
     wanted: Wanted,
-) -> Result<AccountId, ServiceError> {
+) -> Result<NewAccount, ServiceError> {
     let email = checked(&wanted.email)?;
     for name in [&wanted.first_name, &wanted.last_name].into_iter().flatten() {
         if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
@@ -64,15 +64,24 @@ pub(super) async fn make(
     let id = AccountId::from(entropy.uuid());
     let Wanted { email: _, password, role, first_name, last_name, confirmation } = wanted;
     let password_hash = passwords.hash(password, entropy.bytes()).await?;
-    let new = NewAccount { id, email, password_hash, role, first_name, last_name, confirmation };
-    match database.create_account(&new, now).await {
-        Ok(()) => Ok(id),
-        Err(DatabaseError::Duplicate(_)) => Err(ServiceError::Conflict {
-            code: "email_taken",
-            detail: "there is an account with this e-mail address".into(),
-        }),
+    Ok(NewAccount { id, email, password_hash, role, first_name, last_name, confirmation })
+}
+
+/// Makes the account.
+pub(super) async fn insert(
+    database: &Database,
+    new: &NewAccount,
+    now: DateTime<Utc>,
+) -> Result<AccountId, ServiceError> {
+    match database.create_account(new, now).await {
+        Ok(()) => Ok(new.id),
+        Err(DatabaseError::Duplicate(_)) => Err(taken()),
         Err(error) => Err(error.into()),
     }
+}
+
+pub(super) fn taken() -> ServiceError {
+    ServiceError::Conflict { code: "email_taken", detail: "there is an account with this e-mail address".into() }
 }
 
 /// The address in lower case, or what is wrong with it.

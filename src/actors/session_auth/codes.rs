@@ -1,12 +1,12 @@
 //! Mailed codes: to confirm an account's address, and to set a new password.
 
 use super::messages::{ConfirmEmail, RequestCode, ResetPassword};
-use super::{Auth, accounts, from};
+use super::{Auth, SessionAuthDeps, accounts, from, sign_in_limit};
 use crate::actors::ServiceError;
 use crate::actors::mailer;
 use crate::domain::audit::Entry;
 use crate::domain::code;
-use crate::storage::database::{Account, Purpose};
+use crate::storage::database::{Account, NewMail, NewPassword, Purpose};
 use std::net::IpAddr;
 
 /// A code that was right, until it is used.
@@ -25,8 +25,8 @@ impl Auth {
         let RequestCode { email, purpose, peer } = message;
         let (database, now) = (&self.deps.database, self.now());
         let email = accounts::checked(&email)?;
-        if self.limit.claim_mail(database, &email, peer, now).await? {
-            database.add_mail(self.deps.entropy.uuid(), &email, purpose, now).await?;
+        let mail = NewMail { id: self.deps.entropy.uuid(), recipient: &email, purpose };
+        if self.limit.ask_for_mail(database, mail, peer, now).await? {
             self.deps.mail_waits.notify_one();
         }
         Ok(())
@@ -38,26 +38,39 @@ impl Auth {
         let email = accounts::checked(&email)?;
         let right = self.right_code(&email, Purpose::Confirm, &code, peer).await?;
         let entry = Entry::by_account(right.account.id, &right.account.role, from(peer), "confirm_email");
-        self.deps.audit.record(entry).await?;
-        let used = self.deps.database.confirm_account(right.account.id, &right.hash, self.now()).await?;
-        if used { Ok(()) } else { Err(wrong_code()) }
+        self.deps.audit.record(entry.clone()).await?;
+        let used = self.deps.database.confirm_account(right.account.id, &right.hash, self.now()).await;
+        let confirmed = used.map_err(ServiceError::from).and_then(|used| if used { Ok(()) } else { Err(wrong_code()) });
+        self.deps.audit.or_failed(&entry, confirmed).await
     }
 
     pub(super) async fn reset_password(&self, message: ResetPassword) -> Result<(), ServiceError> {
         self.own_accounts()?;
         let ResetPassword { email, code, password, peer } = message;
         let email = accounts::checked(&email)?;
+        let SessionAuthDeps { database, entropy, audit, .. } = &self.deps;
+        self.limit.claim_new_password(database, &email, peer, self.now()).await?;
         // Before the code: one that is mistyped twice must not be the price of a weak password.
         self.new_passwords.check_new(&password, accounts::own_words(&email)).await?;
         let right = self.right_code(&email, Purpose::Reset, &code, peer).await?;
-        let password_hash = self.new_passwords.hash(password, self.deps.entropy.bytes()).await?;
+        let password_hash = self.new_passwords.hash(password, entropy.bytes()).await?;
         let entry = Entry::by_account(right.account.id, &right.account.role, from(peer), "reset_password");
-        self.deps.audit.record(entry).await?;
-        let database = &self.deps.database;
-        if !database.reset_password(right.account.id, &right.hash, &password_hash, self.now()).await? {
-            return Err(wrong_code());
-        }
-        self.limit.forgive_strangers(database, &email).await
+        audit.record(entry.clone()).await?;
+        let now = self.now();
+        let new = NewPassword {
+            code_hash: &right.hash,
+            password_hash: &password_hash,
+            address_hash: &sign_in_limit::address_hash(peer),
+            address_until: self.session_end(now),
+        };
+        let reset = async {
+            if database.reset_password(right.account.id, new, now).await? {
+                self.limit.forgive(database, &email, peer).await
+            } else {
+                Err(wrong_code())
+            }
+        };
+        audit.or_failed(&entry, reset.await).await
     }
 
     /// Whether the code is the account's newest. Attempts are bounded, and as long for an address without an account.
@@ -73,14 +86,8 @@ impl Auth {
         let verified = async {
             let Some(typed) = code::typed(typed, mailer::GROUPS) else { return Ok(None) };
             let account = database.account_by_email(email).await?;
-            let hash = match &account {
-                Some(account) => database.claim_code(account.id, purpose, self.now()).await?,
-                None => {
-                    // As long as for an account.
-                    self.limit.claim_nothing(database, self.now()).await?;
-                    None
-                }
-            };
+            let id = account.as_ref().map(|account| account.id);
+            let hash = database.claim_code(id, purpose, sign_in_limit::tried_code(email), self.now()).await?;
             let right = self.passwords.verify(typed, hash.clone()).await?;
             let code = account.zip(hash).map(|(account, hash)| RightCode { account, hash });
             Ok::<_, ServiceError>(code.filter(|_| right))

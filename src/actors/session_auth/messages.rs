@@ -64,6 +64,8 @@ pub enum Proof {
 pub struct Refresh {
     /// The newest of its session.
     pub refresh_token: String,
+    /// Where the request came from.
+    pub origin: Origin,
 }
 
 /// The tokens of a session.

@@ -54,6 +54,12 @@ pub struct SessionAuthConfig {
     pub access_token: Duration,
     /// How long a session holds without being used.
     pub session: Duration,
+    /// How long a session holds, however much it is used.
+    pub longest_session: Duration,
+    /// Sessions of one account.
+    pub max_sessions: u32,
+    /// Used refresh tokens of one session that are kept.
+    pub used_refresh_tokens: u32,
     /// Failed sign-ins in the window for one account from one address.
     pub max_failures: u32,
     /// Failed sign-ins in the window from one address.
@@ -94,6 +100,9 @@ impl From<&AuthConfig> for SessionAuthConfig {
             own_accounts: config.own_accounts,
             access_token: Duration::from_secs(config.access_token_seconds),
             session: Duration::from_secs(config.session_days.saturating_mul(86_400)),
+            longest_session: Duration::from_secs(config.session_max_days.saturating_mul(86_400)),
+            max_sessions: config.max_sessions_per_account,
+            used_refresh_tokens: config.used_refresh_tokens_kept,
             max_failures: config.max_failures,
             max_failures_per_address: config.max_failures_per_address,
             max_sign_ups_per_address: config.max_sign_ups_per_address,
@@ -257,11 +266,11 @@ impl Auth {
 
     async fn clean_up(&self) {
         let now = self.now();
-        let window = TimeDelta::from_std(self.deps.config.window).unwrap_or(TimeDelta::MAX);
-        let attempts_until = now.checked_sub_signed(window).unwrap_or(DateTime::<Utc>::MIN_UTC);
+        let attempts_until = before(now, self.deps.config.window);
         let database = &self.deps.database;
         let deleted = async {
-            database.delete_ended_sessions(now, attempts_until).await?;
+            database.delete_ended_sessions(now).await?;
+            database.delete_old_attempts(attempts_until).await?;
             database.delete_old_codes(now).await
         };
         if let Err(error) = deleted.await {
@@ -280,6 +289,13 @@ impl Auth {
 
 fn from(peer: Option<IpAddr>) -> Origin {
     Origin { address: peer, request_id: None }
+}
+
+fn before(now: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {
+    TimeDelta::from_std(duration)
+        .ok()
+        .and_then(|delta| now.checked_sub_signed(delta))
+        .unwrap_or(DateTime::<Utc>::MIN_UTC)
 }
 
 fn after(now: DateTime<Utc>, duration: Duration) -> DateTime<Utc> {

@@ -8,7 +8,7 @@ use crate::domain::audit::Entry;
 use crate::storage::database::{Account, OpenSession};
 use std::net::IpAddr;
 
-/// Sessions that one answer lists.
+/// Sessions that one answer lists: as many as an account may have.
 const MOST_SESSIONS: u32 = 100;
 
 impl Auth {
@@ -20,14 +20,16 @@ impl Auth {
         let ChangePassword { caller, password, new_password, peer } = message;
         let account = self.account_of(&caller).await?;
         self.new_passwords.check_new(&new_password, accounts::own_words(&account.email)).await?;
-        let account = self.owned(&account, password, peer).await?;
-        self.deps.audit.record(Entry::by(&caller, "change_password")).await?;
-        let hash = self.new_passwords.hash(new_password, self.deps.entropy.bytes()).await?;
-        if self.deps.database.change_password(&account, &hash, caller.session, self.now()).await? {
-            Ok(())
-        } else {
-            Err(ServiceError::WrongCredentials)
-        }
+        let SessionAuthDeps { database, entropy, audit, .. } = &self.deps;
+        let entry = Entry::by(&caller, "change_password");
+        let account = audit.or_failed(&entry, self.owned(&account, password, peer).await).await?;
+        audit.record(entry.clone()).await?;
+        let changed = async {
+            let hash = self.new_passwords.hash(new_password, entropy.bytes()).await?;
+            let changed = database.change_password(&account, &hash, caller.session, self.now()).await?;
+            if changed { Ok(()) } else { Err(ServiceError::WrongCredentials) }
+        };
+        audit.or_failed(&entry, changed.await).await
     }
 
     pub(super) async fn own_sessions(&self, message: OwnSessions) -> Result<Vec<OpenSession>, ServiceError> {
@@ -39,13 +41,15 @@ impl Auth {
         let account = self.account_of(&message.caller).await?;
         let SessionAuthDeps { database, audit, .. } = &self.deps;
         let entry = Entry::by(&message.caller, "end_session");
-        let open = database.sessions_of(account.id, self.now(), MOST_SESSIONS).await?;
-        if !open.iter().any(|session| session.id == message.session) {
+        let open = database.live_session(message.session, self.now()).await?;
+        if open.is_none_or(|session| session.account != account.id) {
             return Err(audit.failed(entry, ServiceError::NotFound("session")).await);
         }
-        audit.record(entry).await?;
-        database.revoke_session_of(account.id, message.session, self.now()).await?;
-        Ok(())
+        audit.record(entry.clone()).await?;
+        let ended = database.revoke_session_of(account.id, message.session, self.now()).await;
+        let ended = ended.map_err(ServiceError::from);
+        let ended = ended.and_then(|ended| if ended { Ok(()) } else { Err(ServiceError::NotFound("session")) });
+        audit.or_failed(&entry, ended).await
     }
 
     /// The caller's account, where it is one of ours.

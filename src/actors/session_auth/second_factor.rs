@@ -1,13 +1,14 @@
 //! A second factor: time-based one-time passwords (TOTP, RFC 6238) as authenticator apps have them: SHA-1, six digits, 30
 //! seconds, one step of tolerance. And recovery codes for when the app is lost.
 
-use super::Auth;
 use super::messages::{ConfirmSecondFactor, EnrolSecondFactor, Enrolment, Proof, RemoveSecondFactor};
+use super::{Auth, SessionAuthDeps};
 use crate::actors::ServiceError;
 use crate::domain::audit::Entry;
 use crate::domain::code;
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::AccountId;
+use crate::storage::database::Account;
 use totp_rs::{Builder, Totp};
 
 /// What an app shows beside the codes.
@@ -68,14 +69,21 @@ impl Auth {
     pub(super) async fn enrol_second_factor(&self, message: EnrolSecondFactor) -> Result<Enrolment, ServiceError> {
         let EnrolSecondFactor { caller, password, peer } = message;
         let account = self.account_of(&caller).await?;
-        let account = self.owned(&account, password, peer).await?;
-        let secret: [u8; 20] = self.deps.entropy.bytes();
-        if !self.deps.database.put_second_factor(account.id, &secret).await? {
-            return Err(already_there());
-        }
-        let totp = totp(secret.to_vec(), &account.email)?;
-        let uri = totp.to_url().map_err(|error| ServiceError::Internal(anyhow::anyhow!("a TOTP address: {error}")))?;
-        Ok(Enrolment { secret: totp.secret().to_base32(), uri })
+        let SessionAuthDeps { database, entropy, audit, .. } = &self.deps;
+        let entry = Entry::by(&caller, "enrol_second_factor");
+        let account = audit.or_failed(&entry, self.owned(&account, password, peer).await).await?;
+        audit.record(entry.clone()).await?;
+        let enrolled = async {
+            let secret: [u8; 20] = entropy.bytes();
+            if !database.put_second_factor(account.id, &secret).await? {
+                return Err(already_there());
+            }
+            let totp = totp(secret.to_vec(), &account.email)?;
+            let uri = totp.to_url();
+            let uri = uri.map_err(|error| ServiceError::Internal(anyhow::anyhow!("a TOTP address: {error}")))?;
+            Ok(Enrolment { secret: totp.secret().to_base32(), uri })
+        };
+        audit.or_failed(&entry, enrolled.await).await
     }
 
     pub(super) async fn confirm_second_factor(
@@ -83,7 +91,14 @@ impl Auth {
         message: ConfirmSecondFactor,
     ) -> Result<Vec<String>, ServiceError> {
         let account = self.account_of(&message.caller).await?;
-        let database = &self.deps.database;
+        let entry = Entry::by(&message.caller, "confirm_second_factor");
+        let confirmed = self.confirm_shown(&account, &message.totp, &entry).await;
+        self.deps.audit.or_failed(&entry, confirmed).await
+    }
+
+    /// Lets the account's secret count for who shows its digits, and notes that before; the recovery codes.
+    async fn confirm_shown(&self, account: &Account, digits: &str, entry: &Entry) -> Result<Vec<String>, ServiceError> {
+        let SessionAuthDeps { database, entropy, audit, .. } = &self.deps;
         let factor = match database.second_factor(account.id).await? {
             Some(factor) if !factor.confirmed => factor,
             Some(_) => return Err(already_there()),
@@ -95,10 +110,9 @@ impl Auth {
             }
         };
         let attempt = self.limit.claim_second_factor(database, account.id, self.now()).await?;
-        let step =
-            self.step_of(&totp(factor.secret.clone(), "")?, &message.totp).ok_or(ServiceError::WrongSecondFactor)?;
-        self.deps.audit.record(Entry::by(&message.caller, "confirm_second_factor")).await?;
-        let codes = recovery_codes(&self.deps.entropy);
+        let step = self.step_of(&totp(factor.secret.clone(), "")?, digits).ok_or(ServiceError::WrongSecondFactor)?;
+        audit.record(entry.clone()).await?;
+        let codes = recovery_codes(entropy);
         let hashes: Vec<_> = codes.iter().map(|shown| recovery_hash(account.id, &shown.replace('-', ""))).collect();
         if !database.confirm_second_factor(account.id, &factor.secret, step, &hashes, self.now()).await? {
             return Err(already_there());
@@ -110,11 +124,16 @@ impl Auth {
     pub(super) async fn remove_second_factor(&self, message: RemoveSecondFactor) -> Result<(), ServiceError> {
         let RemoveSecondFactor { caller, password, proof, peer } = message;
         let account = self.account_of(&caller).await?;
-        let account = self.owned(&account, password, peer).await?;
-        self.check_second_factor(account.id, Some(proof)).await?;
-        self.deps.audit.record(Entry::by(&caller, "remove_second_factor")).await?;
-        self.deps.database.delete_second_factor(account.id).await?;
-        Ok(())
+        let SessionAuthDeps { database, audit, .. } = &self.deps;
+        let entry = Entry::by(&caller, "remove_second_factor");
+        let shown = async {
+            let account = self.owned(&account, password, peer).await?;
+            self.check_second_factor(account.id, Some(proof)).await
+        };
+        audit.or_failed(&entry, shown.await).await?;
+        audit.record(entry.clone()).await?;
+        let removed = database.delete_second_factor(account.id).await;
+        audit.or_failed(&entry, removed.map(|_| ()).map_err(ServiceError::from)).await
     }
 }
 

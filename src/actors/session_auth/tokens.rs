@@ -63,6 +63,11 @@ impl Claims {
             exp: expires_at.timestamp(),
         }
     }
+
+    /// When the token holds no longer.
+    pub(super) fn expires_at(&self) -> Option<DateTime<Utc>> {
+        DateTime::from_timestamp(self.exp, 0)
+    }
 }
 
 /// A key for signing: its id, and the key as PKCS#8 DER.
@@ -131,24 +136,6 @@ impl Keys {
         let claims = jsonwebtoken::decode::<Claims>(token, key, &validation).ok()?.claims;
         (now.timestamp() < claims.exp).then_some(claims)
     }
-}
-
-/// When a token says that it expires. Whether it is one is another question.
-pub(super) fn expiry(token: &str) -> Option<DateTime<Utc>> {
-    #[derive(Deserialize)]
-    struct Expiring {
-        exp: i64,
-    }
-    if token.len() > LONGEST {
-        return None;
-    }
-    let mut validation = Validation::new(jsonwebtoken::decode_header(token).ok()?.alg);
-    validation.insecure_disable_signature_validation();
-    validation.required_spec_claims.clear();
-    validation.validate_exp = false;
-    validation.validate_aud = false;
-    let claims = jsonwebtoken::decode::<Expiring>(token, &DecodingKey::from_secret(&[]), &validation).ok()?.claims;
-    DateTime::from_timestamp(claims.exp, 0)
 }
 
 /// A refresh token: 32 random bytes.

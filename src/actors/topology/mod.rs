@@ -28,6 +28,8 @@ use crate::actors::scorer::{Scorer, ScorerDeps, ScorerPool};
 use crate::actors::session_auth::SessionAuth;
 use crate::actors::supervision::{Alive, Handle, SupervisionPolicy, Supervisor};
 use crate::actors::trainer::{TrainerDeps, Trainers};
+#[cfg(feature = "lake")]
+use crate::actors::turns::Turns;
 use crate::actors::updates::Updates;
 use crate::actors::watches::Watches;
 use crate::actors::wire::{Wire, WireDeps};
@@ -221,18 +223,19 @@ impl Topology {
             .engine
             .clone()
             .map(|engine| {
-                let deps = LakeDeps { database: database.clone(), engine, audit: audit.clone() };
+                let deps =
+                    LakeDeps { database: database.clone(), engine, audit: audit.clone(), turns: Turns::default() };
                 Supervisor::start(&policy, &metrics, &entropy, move || Lake::new(deps.clone()))
             })
             .unzip();
 
         #[cfg(feature = "lake")]
-        let compactor_supervisor = (config.lake.compact_every_seconds > 0).then(|| {
+        let compactor_supervisor = {
             let owner = process.clone();
             let compaction = crate::actors::lake::compaction(&config.lake, ground, owner, draining.clone());
             let deps = CompactorDeps { compaction };
             Supervisor::start(&policy, &metrics, &entropy, move || Compactor::new(deps.clone())).1
-        });
+        };
         let documents = documents::start(config, ground, &policy, &compute);
 
         let ingest_deps = IngestDeps {
@@ -261,6 +264,7 @@ impl Topology {
             rule,
             at_once: Arc::new(Semaphore::new(config.graphql.at_once)),
             deadline: seconds(config.graphql.deadline_seconds),
+            report_deadline: seconds(config.reports.deadline_seconds),
         };
         let (resolver, resolver_supervisor) =
             Supervisor::start(&policy, &metrics, &entropy, move || Resolver::new(resolver_deps.clone()));
@@ -288,7 +292,7 @@ impl Topology {
         #[cfg(feature = "lake")]
         supervisors.extend(lake_supervisor);
         #[cfg(feature = "lake")]
-        supervisors.extend(compactor_supervisor);
+        supervisors.push(compactor_supervisor);
         #[cfg(feature = "aws")]
         supervisors.extend(watch_bucket(config, ground, &policy, &ingest, &draining));
         // Last: the others wait for it.

@@ -55,9 +55,9 @@ fn facts(sheet: &mut Sheet, (x, top): (f32, f32), width: f32, heading: &str, fac
     y += 17.0;
     for fact in facts {
         sheet.text(x, y, regular(7.5, GREY), fact.label);
-        for line in sheet.fonts.wrap(&fact.value, regular(10.0, INK), width).iter().take(3) {
+        for line in sheet.fonts.wrap_into(3, &fact.value, regular(10.0, INK), width) {
             y += 12.0;
-            sheet.text(x, y, regular(10.0, INK), line);
+            sheet.text(x, y, regular(10.0, INK), &line);
         }
         y += 14.0;
     }
@@ -84,9 +84,9 @@ fn scores(sheet: &mut Sheet, top: f32, content: &Content) {
         }
         ShownScore::Absent(why) => {
             sheet.text(left, top + 58.0, bold(30.0, GREY), "–");
-            for (row, line) in (0_u8..).zip(sheet.fonts.wrap(why, regular(8.5, INK), RIGHT - bar - 16.0).iter().take(3))
-            {
-                sheet.text(bar, top + 80.0 + 12.0 * f32::from(row), regular(8.5, INK), line);
+            let lines = sheet.fonts.wrap_into(3, why, regular(8.5, INK), RIGHT - bar - 16.0);
+            for (row, line) in (0_u8..).zip(lines) {
+                sheet.text(bar, top + 80.0 + 12.0 * f32::from(row), regular(8.5, INK), &line);
             }
             (None, None)
         }

@@ -1,5 +1,6 @@
 //! The report of a test event as PDF (PDF/A-2u, A4): what a clinician files.
 
+mod bidi;
 mod content;
 mod front;
 mod pdf;

@@ -1,5 +1,6 @@
 //! Sheets as PDF.
 
+use super::bidi::{Direction, runs};
 use super::content::{Content, document_title};
 use super::sheet::{Area, Colour, Fonts, HEIGHT, Item, Sheet, WIDTH};
 use super::{ReportError, fonts};
@@ -61,8 +62,17 @@ fn draw(surface: &mut Surface<'_>, fonts: &Fonts, item: &Item) {
         Item::Text { x, y, style, text } => {
             surface.set_stroke(None);
             surface.set_fill(Some(fill(style.colour)));
-            let font = fonts.cut(style.weight).font.clone();
-            surface.draw_text(Point::from_xy(*x, *y), font, style.size, text, false, TextDirection::Auto);
+            let cut = fonts.cut(style.weight);
+            let mut x = *x;
+            for run in runs(text) {
+                let direction = match run.direction {
+                    Direction::Rightwards => TextDirection::LeftToRight,
+                    Direction::Leftwards => TextDirection::RightToLeft,
+                };
+                let start = Point::from_xy(x, *y);
+                surface.draw_text(start, cut.font.clone(), style.size, run.text, false, direction);
+                x += cut.drawn_width(run) * style.size;
+            }
         }
         Item::Lines { runs, pen, colour } => {
             if let Some(path) = path(runs) {

@@ -2,7 +2,7 @@
 
 use super::PAGE_HEAD;
 use super::sheet::{ACCENT, Area, BOTTOM, Colour, GREY, INK, Item, LEFT, RIGHT, Sheet, bold, regular};
-use crate::domain::recording::{AXES, Recording};
+use crate::domain::recording::{AXES, Recording, gaps};
 
 /// A sensor: its name, its unit, the colour of its lines.
 const SENSORS: [(&str, &str, Colour); 3] = [
@@ -49,7 +49,7 @@ pub(super) fn draw(sheet: &mut Sheet, recording: &Recording) {
     let times = running_latest(&seconds);
     let longest = times.last().copied().unwrap_or_default();
     let end = if longest > 0.0 { longest } else { 1.0 };
-    let breaks = breaks(&times);
+    let breaks = breaks(recording);
     let areas = areas();
     for (sensor, (areas, names)) in SENSORS.iter().zip(areas.chunks(3).zip(AXES.chunks(3))) {
         let (name, unit, colour) = *sensor;
@@ -84,12 +84,8 @@ fn running_latest(seconds: &[f64]) -> Vec<f64> {
 }
 
 /// Where a line breaks: before each of these samples there is a gap, as the quality report counts them.
-fn breaks(times: &[f64]) -> Vec<bool> {
-    let mut intervals: Vec<f64> = times.windows(2).filter_map(|pair| Some(pair.last()? - pair.first()?)).collect();
-    let steps = intervals.clone();
-    let middle = intervals.len() / 2;
-    let median = if intervals.is_empty() { 0.0 } else { *intervals.select_nth_unstable_by(middle, f64::total_cmp).1 };
-    std::iter::once(false).chain(steps.into_iter().map(|step| median > 0.0 && step > 3.0 * median)).collect()
+fn breaks(recording: &Recording) -> Vec<bool> {
+    std::iter::once(false).chain(gaps(recording)).collect()
 }
 
 /// The range that a plot shows: that of the values with a margin, and never empty.
@@ -243,6 +239,7 @@ fn number(value: f64, decimals: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::recording::assess;
 
     #[test]
     fn steps_are_round_and_ticks_lie_within() {
@@ -268,9 +265,29 @@ mod tests {
     }
 
     #[test]
+    fn lines_break_at_the_gaps_that_the_quality_report_counts() {
+        // A clock that is set back, and again to the right time: what is drawn stands still, what is counted does not.
+        let seconds = [0.0, 0.01, 0.02, 0.03, -5.0, -4.99, -4.98, 0.04, 0.05, 0.5, 0.51];
+        let ts: Vec<String> =
+            seconds.iter().map(|second: &f64| format!("2023-04-25 12:00:{:09.6} +00:00", second + 10.0)).collect();
+        let axis = vec![1.0; ts.len()];
+        let document = serde_json::json!({
+            "user_id": "p-1", "movement": "sit-to-stand", "testID": "7a96f43b-53d5-45e6-9bd4-5318036dae55",
+            "training": false, "start_date": "2023-4-25", "ts": ts, "ax": axis, "ay": axis, "az": axis,
+            "gx": axis, "gy": axis, "gz": axis, "mx": axis, "my": axis, "mz": axis,
+        });
+        let recording = crate::domain::recording::parse(document.to_string().into()).unwrap();
+        let breaks = breaks(&recording);
+        assert_eq!(breaks.len(), recording.len());
+        assert!(breaks[7] && breaks[9]);
+        assert_eq!(breaks.into_iter().filter(|gap| *gap).count(), assess(&recording).gaps);
+    }
+
+    #[test]
     fn a_line_breaks_at_a_gap_and_extremes_are_places() {
         let times = [0.0, 0.01, 0.02, 0.5, 0.51];
-        let runs = trace(&times, &[1.0, 2.0, 3.0, 4.0, 5.0], &breaks(&times), (0.51, (0.0, 6.0)), &areas()[0]);
+        let breaks = [false, false, false, true, false];
+        let runs = trace(&times, &[1.0, 2.0, 3.0, 4.0, 5.0], &breaks, (0.51, (0.0, 6.0)), &areas()[0]);
         assert_eq!(runs.iter().map(Vec::len).collect::<Vec<_>>(), [3, 2]);
         for values in [vec![f64::MAX, f64::MIN], vec![1e-320, 0.0], vec![5.0, 5.0], vec![f64::MAX, f64::MAX]] {
             let range = range(&values);

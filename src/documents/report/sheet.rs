@@ -1,8 +1,10 @@
 //! Sheets of paper: what stands where, in points from the top left corner, before it becomes a PDF. Lines of text are
 //! measured and broken here.
 
+use super::bidi::{Direction, Run};
 use krilla::Data;
 use krilla::text::Font;
+use rustybuzz::UnicodeBuffer;
 use std::sync::LazyLock;
 use ttf_parser::Face;
 
@@ -74,6 +76,24 @@ pub struct Area {
 pub(super) struct Cut {
     pub(super) font: Font,
     face: Face<'static>,
+    shaper: rustybuzz::Face<'static>,
+}
+
+impl Cut {
+    /// Width of a run as it is drawn, in parts of the size: letters that join are not as wide as letters that stand alone.
+    pub(super) fn drawn_width(&self, run: Run<'_>) -> f32 {
+        let mut letters = UnicodeBuffer::new();
+        letters.push_str(run.text);
+        letters.guess_segment_properties();
+        letters.set_direction(match run.direction {
+            Direction::Rightwards => rustybuzz::Direction::LeftToRight,
+            Direction::Leftwards => rustybuzz::Direction::RightToLeft,
+        });
+        let glyphs = rustybuzz::shape(&self.shaper, &[], letters);
+        #[expect(clippy::cast_precision_loss, reason = "a line has few letters")]
+        let width = glyphs.glyph_positions().iter().map(|position| position.x_advance as f32).sum::<f32>();
+        width / f32::from(self.face.units_per_em())
+    }
 }
 
 /// The fonts: DejaVu Sans Condensed, which has Latin with all its accents, Greek, Cyrillic, Armenian, Georgian, Hebrew and
@@ -92,7 +112,11 @@ pub(super) fn fonts() -> Option<&'static Fonts> {
 }
 
 fn cut(bytes: &'static [u8]) -> Option<Cut> {
-    Some(Cut { font: Font::new(Data::from(bytes), 0)?, face: Face::parse(bytes, 0).ok()? })
+    Some(Cut {
+        font: Font::new(Data::from(bytes), 0)?,
+        face: Face::parse(bytes, 0).ok()?,
+        shaper: rustybuzz::Face::from_slice(bytes, 0)?,
+    })
 }
 
 impl Fonts {
@@ -136,6 +160,21 @@ impl Fonts {
     fn has(&self, letter: char) -> bool {
         let private = matches!(letter, '\u{e000}'..='\u{f8ff}' | '\u{f0000}'..='\u{10ffff}');
         !private && [&self.regular, &self.bold].into_iter().all(|cut| cut.face.glyph_index(letter).is_some())
+    }
+
+    /// The text in at most so many lines; where that is not all of it, the last ends with an ellipsis.
+    pub(super) fn wrap_into(&self, most: usize, text: &str, style: Style, width: f32) -> Vec<String> {
+        let mut lines = self.wrap(text, style, width);
+        if lines.len() > most {
+            lines.truncate(most);
+            if let Some(last) = lines.last_mut() {
+                let dots = self.width("…", style);
+                while self.width(last, style) + dots > width && last.pop().is_some() {}
+                last.truncate(last.trim_end().len());
+                last.push('…');
+            }
+        }
+        lines
     }
 
     /// The text in lines that are no wider than `width`; its own line ends are kept. A word that is wider is broken.

@@ -295,6 +295,34 @@ fn names_of_many_scripts_are_drawn_and_what_no_font_has_breaks_nothing() {
 }
 
 #[test]
+fn numbers_and_words_of_another_direction_read_as_they_were_written() {
+    let mut record = record();
+    record.event.notes = Some("النتيجة 8579 من 10352 (Annika Leeds)\nהציון 4261 לפי Ove Dahl 73".into());
+    record.patient.first_name = Some("فاطمة".into());
+    record.patient.last_name = Some("Zahra 615".into());
+    let pdf = Pdf::of(&render(&Content::new(&record, ""), None, at(100)).unwrap());
+    let words = pdf.words();
+    for said in ["8579", "10352", "Annika Leeds", "4261", "Ove Dahl", "73", "Zahra", "615"] {
+        assert!(words.contains(said), "{said}\n{words}");
+    }
+}
+
+#[test]
+fn a_fact_that_is_cut_says_so() {
+    let fonts = fonts().unwrap();
+    let style = regular(10.0, INK);
+    let long = "Wolfeschlegelsteinhausen ".repeat(20);
+    let lines = fonts.wrap_into(3, &long, style, 200.0);
+    assert!(lines.len() == 3 && lines[2].ends_with('…') && !lines[1].ends_with('…'), "{lines:?}");
+    assert!(lines.iter().all(|line| fonts.width(line, style) <= 200.0), "{lines:?}");
+    assert_eq!(fonts.wrap_into(3, "one\ntwo\nthree", style, 200.0), ["one", "two", "three"]);
+    let mut record = record();
+    record.patient.last_name = Some(long);
+    let pdf = Pdf::of(&render(&Content::new(&record, ""), None, at(100)).unwrap());
+    assert!(pdf.text().contains('…'), "{}", pdf.text());
+}
+
+#[test]
 fn without_a_recording_or_with_a_failed_one_the_report_says_so() {
     let mut none = record();
     none.recording = None;

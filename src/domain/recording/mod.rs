@@ -9,7 +9,7 @@ mod timestamps;
 
 pub use axis::{AXES, Axis};
 pub use document::parse;
-pub use quality::{Quality, assess};
+pub use quality::{Quality, assess, gaps};
 pub use refusal::{Refusal, RefusalKind};
 pub use timestamps::{Timestamp, TimestampWriter};
 

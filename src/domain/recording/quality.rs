@@ -30,8 +30,7 @@ pub struct Quality {
 #[expect(clippy::cast_precision_loss, reason = "counts and microseconds of one recording are far below 2^53")]
 pub fn assess(recording: &Recording) -> Quality {
     let times = recording.timestamps();
-    let mut intervals: Vec<i64> =
-        times.windows(2).filter_map(|pair| Some(pair.last()?.utc_micros - pair.first()?.utc_micros)).collect();
+    let intervals = intervals(recording);
     let non_monotonic = intervals.iter().filter(|interval| **interval <= 0).count();
     let span = match (times.first(), times.last()) {
         (Some(first), Some(last)) => (last.utc_micros - first.utc_micros).max(0),
@@ -40,14 +39,12 @@ pub fn assess(recording: &Recording) -> Quality {
     let count = intervals.len() as f64;
     let mean = intervals.iter().sum::<i64>() as f64 / count.max(1.0);
     let variance = intervals.iter().map(|interval| (*interval as f64 - mean).powi(2)).sum::<f64>() / count.max(1.0);
-    let middle = intervals.len() / 2;
-    let median = if intervals.is_empty() { 0 } else { *intervals.select_nth_unstable(middle).1 };
     let ranges = recording.axes().each_ref().map(|axis| range(axis));
     Quality {
         samples: recording.len(),
         duration_seconds: span as f64 * 1e-6,
         effective_rate_hz: (span > 0).then(|| count / (span as f64 * 1e-6)),
-        gaps: if median > 0 { intervals.iter().filter(|interval| **interval > 3 * median).count() } else { 0 },
+        gaps: gaps(recording).into_iter().filter(|gap| *gap).count(),
         longest_gap_seconds: intervals.iter().copied().max().unwrap_or(0).max(0) as f64 * 1e-6,
         jitter_seconds: variance.sqrt() * 1e-6,
         non_monotonic,
@@ -60,6 +57,22 @@ pub fn assess(recording: &Recording) -> Quality {
             .collect(),
         ranges,
     }
+}
+
+/// Of each interval between two samples, whether it is a gap: over three times the median one.
+#[must_use]
+pub fn gaps(recording: &Recording) -> Vec<bool> {
+    let intervals = intervals(recording);
+    let mut sorted = intervals.clone();
+    let middle = sorted.len() / 2;
+    let median = if sorted.is_empty() { 0 } else { *sorted.select_nth_unstable(middle).1 };
+    intervals.into_iter().map(|interval| median > 0 && interval > 3 * median).collect()
+}
+
+/// Microseconds between each sample and the one before.
+fn intervals(recording: &Recording) -> Vec<i64> {
+    let pairs = recording.timestamps().windows(2);
+    pairs.filter_map(|pair| Some(pair.last()?.utc_micros - pair.first()?.utc_micros)).collect()
 }
 
 fn range(axis: &[f64]) -> (f64, f64) {

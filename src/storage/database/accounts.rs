@@ -1,6 +1,6 @@
 //! Accounts: who may sign in.
 
-use super::mails::Purpose;
+use super::mails::{NewMail, Purpose};
 use super::statement::Row;
 use super::{Database, DatabaseError, Result, Transaction, statements};
 use crate::domain::access::Role;
@@ -57,6 +57,17 @@ pub struct NewAccount {
     pub confirmation: Confirmation,
 }
 
+/// What became of a role that was to be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoleChange {
+    /// The account has it, and its sessions have ended.
+    Given,
+    /// There is no such account.
+    NoAccount,
+    /// The account is the last admin, and stays one.
+    LastAdmin,
+}
+
 statements! {
     ADD_ACCOUNT = shared(
         "INSERT INTO accounts (account_id, email, password_hash, role, patient_id, care_provider_id, created_at, confirmed_at)
@@ -93,6 +104,11 @@ statements! {
                  WHERE factor.account_id = accounts.account_id) IS NOT NULL AS second_factor
          FROM accounts WHERE account_id > $1 ORDER BY account_id LIMIT $2",
     );
+    /// At most $1. Who takes an admin's role away waits for who else does: each finds another that is left.
+    ADMINS = each(
+        "SELECT account_id FROM accounts WHERE role = 'admin' ORDER BY account_id LIMIT $1",
+        "SELECT account_id FROM accounts WHERE role = 'admin' ORDER BY account_id LIMIT $1 FOR NO KEY UPDATE",
+    );
     SET_ROLE = shared("UPDATE accounts SET role = $2, patient_id = $3, care_provider_id = $4 WHERE account_id = $1");
     CHANGE_PASSWORD = shared("UPDATE accounts SET password_hash = $3 WHERE account_id = $1 AND password_hash = $2");
 }
@@ -120,30 +136,39 @@ impl Database {
             .execute()
             .await?;
         if let Confirmation::Mailed(mail) = new.confirmation {
-            transaction.add_mail(mail, &email, Purpose::Confirm, now).await?;
+            let mail = NewMail { id: mail, recipient: &email, purpose: Purpose::Confirm };
+            transaction.add_mail(mail, now).await?;
         }
         transaction.commit().await
     }
 
-    /// Makes another of an account, which ends its sessions; false where there is no such account. A patient or care provider
-    /// that is not there yet is made with it.
+    /// Makes another of an account, which ends its sessions; the last admin stays one. A patient or care provider that is not
+    /// there yet is made with it.
     ///
     /// # Errors
     /// When the database cannot.
-    pub async fn set_role(&self, account: &Account, role: &Role, now: DateTime<Utc>) -> Result<bool> {
+    pub async fn set_role(&self, account: &Account, role: &Role, now: DateTime<Utc>) -> Result<RoleChange> {
+        /// Where there are so many, another is left.
+        const ENOUGH: u32 = 64;
+        let id = Uuid::from(account.id);
         let mut transaction = self.begin().await?;
+        let admins = transaction.statement(ADMINS).bind(ENOUGH).all().await?;
+        let admins = admins.iter().map(|row| row.get::<Uuid>("account_id")).collect::<Result<Vec<_>>>()?;
+        if admins == [id] && *role != Role::Admin {
+            return Ok(RoleChange::LastAdmin);
+        }
         let (patient, care_provider) = transaction.make_subject(role, &account.email, (&None, &None), now).await?;
-        let set = transaction.statement(SET_ROLE).bind(Uuid::from(account.id)).bind(role.name());
+        let set = transaction.statement(SET_ROLE).bind(id).bind(role.name());
         if set.bind(patient).bind(care_provider).execute().await? == 0 {
-            return Ok(false);
+            return Ok(RoleChange::NoAccount);
         }
         transaction.revoke_sessions_of(account.id, None, now).await?;
         transaction.commit().await?;
-        Ok(true)
+        Ok(RoleChange::Given)
     }
 
-    /// Puts a new password in the place of the one that was verified, which ends the account's sessions but `session`; false
-    /// where another was put there in the meantime.
+    /// Puts a new password in the place of the one that was verified, which ends the account's sessions but `session`, forgets
+    /// from where they were begun, and ends a mailed code for a new password; false where another was put there in the meantime.
     ///
     /// # Errors
     /// When the database cannot.
@@ -159,7 +184,9 @@ impl Database {
         if change.bind(&account.password_hash).bind(new_hash).execute().await? == 0 {
             return Ok(false);
         }
+        transaction.end_codes_for(account.id, Purpose::Reset).await?;
         transaction.revoke_sessions_of(account.id, Some(session), now).await?;
+        transaction.forget_addresses_of(account.id, Some(session)).await?;
         transaction.commit().await?;
         Ok(true)
     }

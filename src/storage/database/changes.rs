@@ -2,12 +2,30 @@
 
 use super::patients::{read_care_provider_id, read_patient_id};
 use super::recordings::read_state;
+use super::statement::Row;
 use super::{Database, Result, statements};
 use crate::domain::ids::{CareProviderId, PatientId, TestEventId};
 use crate::domain::score::RecordingState;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use std::collections::HashMap;
 use uuid::Uuid;
+
+/// A place among the recordings in the order in which they changed. Many change at one time, with one statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangePlace {
+    /// When it changed.
+    pub at: DateTime<Utc>,
+    /// Which.
+    pub id: TestEventId,
+}
+
+impl ChangePlace {
+    /// Before everything that changed at that time or later.
+    #[must_use]
+    pub fn before(at: DateTime<Utc>) -> Self {
+        Self { at: at - TimeDelta::microseconds(1), id: Uuid::max().into() }
+    }
+}
 
 statements! {
     RECORDING_STATES = each(
@@ -26,7 +44,8 @@ statements! {
         "SELECT patient_id, care_provider_id FROM patient_care_providers WHERE patient_id = ANY ($1)",
     );
     CHANGED_SINCE = shared(
-        "SELECT test_event_id, updated_at FROM recordings WHERE updated_at >= $1 ORDER BY updated_at LIMIT $2",
+        "SELECT test_event_id, updated_at FROM recordings WHERE (updated_at, test_event_id) > ($1, $2)
+         ORDER BY updated_at, test_event_id LIMIT $3",
     );
 }
 
@@ -54,12 +73,14 @@ impl Database {
         Ok(found)
     }
 
-    /// The recordings that changed at that time or later, and when, earliest first; at most so many.
+    /// The recordings that changed behind a place, earliest first, each with its own place; at most so many.
     ///
     /// # Errors
     /// When the database cannot tell.
-    pub async fn changed_since(&self, since: DateTime<Utc>, limit: u32) -> Result<Vec<(TestEventId, DateTime<Utc>)>> {
-        let rows = self.read(CHANGED_SINCE).bind(since).bind(limit).all().await?;
-        rows.iter().map(|row| Ok((row.get::<Uuid>("test_event_id")?.into(), row.get("updated_at")?))).collect()
+    pub async fn changed_since(&self, after: ChangePlace, limit: u32) -> Result<Vec<ChangePlace>> {
+        let rows = self.read(CHANGED_SINCE).bind(after.at).bind(Uuid::from(after.id)).bind(limit).all().await?;
+        let place =
+            |row: &Row| Ok(ChangePlace { at: row.get("updated_at")?, id: row.get::<Uuid>("test_event_id")?.into() });
+        rows.iter().map(place).collect()
     }
 }

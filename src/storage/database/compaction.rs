@@ -19,13 +19,36 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CompactionLease {
     fence: i64,
+    /// Whether it is time for what is new, too; otherwise it was taken for the sake of what is deleted.
+    pub due: bool,
+}
+
+impl CompactionLease {
+    /// Grows with each lease: no two have the same.
+    #[must_use]
+    pub fn fence(self) -> i64 {
+        self.fence
+    }
+}
+
+/// When compaction may be taken.
+#[derive(Debug, Clone, Copy)]
+pub struct CompactionTime {
+    /// Now.
+    pub now: DateTime<Utc>,
+    /// Until when it is taken.
+    pub until: DateTime<Utc>,
+    /// Whether what is new is compacted from time to time.
+    pub periodic: bool,
+    /// Files that were replaced, or left by a dead compaction, before then are to be removed.
+    pub removable: DateTime<Utc>,
 }
 
 #[cfg(test)]
 impl CompactionLease {
     /// One that somebody else has by now.
     pub(super) fn stale() -> Self {
-        Self { fence: -1 }
+        Self { fence: -1, due: true }
     }
 }
 
@@ -84,16 +107,22 @@ pub struct NewFile {
 }
 
 statements! {
-    /// Whether or not it is time, where $4.
+    /// Where it is time by $4, at once where $6, and, whether or not it is time, where a file holds what was deleted or is to be removed.
     TAKE_COMPACTION = shared(
         "UPDATE lake_compaction SET owner = $1, fence = fence + 1, held_until = $2
-         WHERE only_row = 1 AND held_until <= $3 AND (next_at <= $3 OR $4) RETURNING fence",
+         WHERE only_row = 1 AND held_until <= $3 AND ($6 OR next_at <= $4 OR (rewrite_at <= $3 AND (
+             (SELECT min(object_key) FROM lake_files WHERE state = 'live' AND gone > 0 AND object_key > '') IS NOT NULL
+             OR (SELECT min(changed_at) FROM lake_files WHERE state <> 'live' AND changed_at < $5) IS NOT NULL)))
+         RETURNING fence, coalesce(next_at <= $4, false) AS due",
     );
     RELEASE_COMPACTION = shared(
         "UPDATE lake_compaction SET fence = fence + 1, held_until = $1, next_at = $1 WHERE only_row = 1 AND held_until > $1",
     );
     HOLD_COMPACTION = shared("UPDATE lake_compaction SET held_until = $1 WHERE only_row = 1 AND fence = $2");
-    END_COMPACTION = shared("UPDATE lake_compaction SET held_until = $1, next_at = $2 WHERE only_row = 1 AND fence = $3");
+    END_COMPACTION = shared(
+        "UPDATE lake_compaction SET held_until = $1, next_at = coalesce($2, next_at), rewrite_at = $3
+         WHERE only_row = 1 AND fence = $4",
+    );
     /// Of these patients: months with at least $2 new recordings, or with one that came before $3.
     TO_COMPACT = each(
         "SELECT recordings.patient_id, movement, year, month
@@ -152,24 +181,28 @@ statements! {
     FILES_TO_REMOVE = shared(
         "SELECT object_key FROM lake_files WHERE state <> 'live' AND changed_at < $1 ORDER BY changed_at LIMIT $2",
     );
-    TAKE_OUT_OF_LAKE_FILE = shared("UPDATE recordings SET lake_file = NULL WHERE test_event_id = $1 AND lake_file IS NOT NULL");
     FORGET_FILE = shared("DELETE FROM lake_files WHERE object_key = $1 AND state <> 'live'");
 }
 
 impl Database {
-    /// Takes the right to compact, where nobody has it and it is time, or `at_once`.
+    /// Takes the right to compact, where nobody has it and there is something to do: it is time, a compacted file holds what
+    /// was deleted, or a file is to be removed. `at_once` it is always time.
     ///
     /// # Errors
     /// When the database cannot.
     pub async fn take_compaction(
         &self,
         owner: &str,
-        now: DateTime<Utc>,
-        until: DateTime<Utc>,
+        time: &CompactionTime,
         at_once: bool,
     ) -> Result<Option<CompactionLease>> {
-        let take = self.write_redoable(TAKE_COMPACTION).bind(owner).bind(until).bind(now).bind(at_once);
-        take.optional().await?.map(|row| Ok(CompactionLease { fence: row.get("fence")? })).transpose()
+        let take = self.write_redoable(TAKE_COMPACTION).bind(owner).bind(time.until).bind(time.now);
+        let take = take.bind(time.periodic.then_some(time.now)).bind(time.removable).bind(at_once);
+        let read = |row: Row| {
+            let due: bool = row.get("due")?;
+            Ok(CompactionLease { fence: row.get("fence")?, due: at_once || due })
+        };
+        take.optional().await?.map(read).transpose()
     }
 
     /// Takes it from whoever has it: for the start of a process that shares its database with no other.
@@ -189,12 +222,19 @@ impl Database {
         one(self.write_redoable(HOLD_COMPACTION).bind(until).bind(lease.fence).execute().await?)
     }
 
-    /// Gives it back until the next time.
+    /// Gives it back: until `next` where it was time for it, and for the sake of deletions until `rewrite`.
     ///
     /// # Errors
     /// [`DatabaseError::Fenced`] when somebody else has it by now.
-    pub async fn end_compaction(&self, lease: CompactionLease, now: DateTime<Utc>, next: DateTime<Utc>) -> Result<()> {
-        one(self.write_redoable(END_COMPACTION).bind(now).bind(next).bind(lease.fence).execute().await?)
+    pub async fn end_compaction(
+        &self,
+        lease: CompactionLease,
+        now: DateTime<Utc>,
+        next: DateTime<Utc>,
+        rewrite: DateTime<Utc>,
+    ) -> Result<()> {
+        let end = self.write_redoable(END_COMPACTION).bind(now).bind(lease.due.then_some(next)).bind(rewrite);
+        one(end.bind(lease.fence).execute().await?)
     }
 
     /// Of these patients: what has at least `new` recordings in no compacted file, or one that came before `before`.
@@ -288,16 +328,6 @@ impl Database {
     pub async fn lake_files_to_remove(&self, before: DateTime<Utc>, limit: u32) -> Result<Vec<ObjectKey>> {
         let rows = self.read(FILES_TO_REMOVE).bind(before).bind(limit).all().await?;
         rows.iter().map(|row| Ok(ObjectKey::from_row(row.get("object_key")?))).collect()
-    }
-
-    /// Has a recording's samples read from its own file from now on, such as when that is deleted and its row is not yet; the
-    /// next compaction removes them from the compacted file. A row that is deleted needs nothing of this.
-    ///
-    /// # Errors
-    /// When the database cannot.
-    pub async fn take_out_of_lake_file(&self, id: TestEventId) -> Result<()> {
-        self.write(TAKE_OUT_OF_LAKE_FILE).bind(Uuid::from(id)).execute().await?;
-        Ok(())
     }
 
     /// Forgets an object that was removed.

@@ -90,6 +90,8 @@ pub struct CardRow {
     pub version: ModelVersion,
     /// The card, JSON.
     pub card: String,
+    /// When a recording that it learned from was deleted: it scores none since then.
+    pub retired_at: Option<DateTime<Utc>>,
 }
 
 statements! {
@@ -114,7 +116,7 @@ statements! {
          ORDER BY start_time NULLS FIRST, test_event_id LIMIT $2",
     );
     CARDS_OF_PATIENT = shared(
-        "SELECT model_version, card FROM models WHERE patient_id = $1 ORDER BY movement, training_recordings LIMIT $2",
+        "SELECT model_version, card, retired_at FROM models WHERE patient_id = $1 ORDER BY movement, training_recordings LIMIT $2",
     );
 }
 
@@ -147,7 +149,7 @@ impl Database {
             .map(|row| {
                 let version = ModelVersion::new(row.get::<String>("model_version")?);
                 let version = version.map_err(|_| DatabaseError::Corrupt("model version"))?;
-                Ok(CardRow { version, card: row.get("card")? })
+                Ok(CardRow { version, card: row.get("card")?, retired_at: row.get("retired_at")? })
             })
             .collect()
     }

@@ -259,7 +259,7 @@ impl Database {
             return Err(DatabaseError::Fenced);
         }
         if let Outcome::Dead(failure) = outcome
-            && job.kind != JobKind::Train
+            && matches!(job.kind, JobKind::Convert | JobKind::Score)
         {
             transaction.mark_failed(job.subject, failure, now).await?;
         }

@@ -27,6 +27,30 @@ impl Purpose {
     }
 }
 
+/// A mail that somebody asks for.
+#[derive(Clone, Copy)]
+pub struct NewMail<'a> {
+    /// Which.
+    pub id: Uuid,
+    /// To whom; there may be no account of that address.
+    pub recipient: &'a str,
+    /// For what.
+    pub purpose: Purpose,
+}
+
+/// A new password, set by who has a mailed code.
+#[derive(Clone, Copy)]
+pub struct NewPassword<'a> {
+    /// The code's hash.
+    pub code_hash: &'a str,
+    /// PHC string.
+    pub password_hash: &'a str,
+    /// Of the address where it is set: one that is known from then on.
+    pub address_hash: &'a [u8; 32],
+    /// For how long that address is known.
+    pub address_until: DateTime<Utc>,
+}
+
 /// A mail that is to be sent now.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DueMail {
@@ -68,8 +92,11 @@ statements! {
     );
     END_CODE = shared("DELETE FROM account_codes WHERE account_id = $1 AND purpose = $2 AND code_hash = $3");
     CONFIRM_ACCOUNT = shared("UPDATE accounts SET confirmed_at = COALESCE(confirmed_at, $2) WHERE account_id = $1");
+    END_CODES_FOR = shared("DELETE FROM account_codes WHERE account_id = $1 AND purpose = $2");
     RESET_PASSWORD = shared(
-        "UPDATE accounts SET password_hash = $2, confirmed_at = COALESCE(confirmed_at, $3) WHERE account_id = $1",
+        "UPDATE accounts SET password_hash = $2, confirmed_at = COALESCE(confirmed_at, $3), reset_address_hash = $4,
+             reset_address_until = $5
+         WHERE account_id = $1",
     );
     /// At most $2, and none that another process is at.
     DELETE_OLD_CODES = each(
@@ -81,14 +108,24 @@ statements! {
 }
 
 impl Database {
-    /// Notes a mail that is to be sent, unless one for the same purpose waits already.
+    /// Notes a mail that is to be sent; whether there is a new one. There is none where one for the same purpose waits already,
+    /// which counts against nothing, nor where the bound is used up in the window that began after `since`.
     ///
     /// # Errors
     /// When the database cannot.
-    pub async fn add_mail(&self, id: Uuid, recipient: &str, purpose: Purpose, now: DateTime<Utc>) -> Result<()> {
-        let add = self.write(ADD_MAIL).bind(id).bind(recipient).bind(purpose.name());
-        add.bind(now).execute().await?;
-        Ok(())
+    pub async fn request_mail(
+        &self,
+        mail: NewMail<'_>,
+        bound: ([u8; 32], u32),
+        now: DateTime<Utc>,
+        since: DateTime<Utc>,
+    ) -> Result<bool> {
+        let mut transaction = self.begin().await?;
+        if !transaction.add_mail(mail, now).await? || transaction.claim_attempt(bound, now, since).await?.is_some() {
+            return Ok(false);
+        }
+        transaction.commit().await?;
+        Ok(true)
     }
 
     /// Takes mails that are due, at most `limit`; nobody else does until `hidden_until`, and then whoever is first.
@@ -140,13 +177,25 @@ impl Database {
         Ok(())
     }
 
-    /// The hash of the account's code, with one attempt at it less; none where there is none that holds.
+    /// The hash of the account's code, with one attempt at it less; none where there is none that holds. `attempt` is written in
+    /// any case, and it takes as many statements whether there is an account or a code: who measures learns nothing.
     ///
     /// # Errors
     /// When the database cannot.
-    pub async fn claim_code(&self, account: AccountId, purpose: Purpose, now: DateTime<Utc>) -> Result<Option<String>> {
-        let claim = self.write(CLAIM_CODE).bind(Uuid::from(account)).bind(purpose.name()).bind(now);
-        claim.optional().await?.map(|row| row.get("code_hash")).transpose()
+    pub async fn claim_code(
+        &self,
+        account: Option<AccountId>,
+        purpose: Purpose,
+        attempt: [u8; 32],
+        now: DateTime<Utc>,
+    ) -> Result<Option<String>> {
+        let mut transaction = self.begin().await?;
+        transaction.claim_attempt((attempt, u32::MAX), now, now).await?;
+        let account = account.map_or(Uuid::nil(), Uuid::from);
+        let claim = transaction.statement(CLAIM_CODE).bind(account).bind(purpose.name()).bind(now);
+        let claimed = claim.optional().await?;
+        transaction.commit().await?;
+        claimed.map(|row| row.get("code_hash")).transpose()
     }
 
     /// Uses a code up to confirm its account's address; false when it was used before.
@@ -165,26 +214,22 @@ impl Database {
         Ok(true)
     }
 
-    /// Uses a code up to set a new password, which ends every session of the account; false when it was used before. Who has
-    /// the code has the address, too: it is confirmed by that.
+    /// Uses a code up to set a new password, which ends every session of the account and forgets from where they were begun;
+    /// false when it was used before. Who has the code has the address, too: it is confirmed by that.
     ///
     /// # Errors
     /// When the database cannot.
-    pub async fn reset_password(
-        &self,
-        account: AccountId,
-        code_hash: &str,
-        password_hash: &str,
-        now: DateTime<Utc>,
-    ) -> Result<bool> {
+    pub async fn reset_password(&self, account: AccountId, new: NewPassword<'_>, now: DateTime<Utc>) -> Result<bool> {
         let id = Uuid::from(account);
         let mut transaction = self.begin().await?;
-        let end = transaction.statement(END_CODE).bind(id).bind(Purpose::Reset.name()).bind(code_hash);
+        let end = transaction.statement(END_CODE).bind(id).bind(Purpose::Reset.name()).bind(new.code_hash);
         if end.execute().await? == 0 {
             return Ok(false);
         }
-        transaction.statement(RESET_PASSWORD).bind(id).bind(password_hash).bind(now).execute().await?;
+        let reset = transaction.statement(RESET_PASSWORD).bind(id).bind(new.password_hash).bind(now);
+        reset.bind(new.address_hash).bind(new.address_until).execute().await?;
         transaction.revoke_sessions_of(account, None, now).await?;
+        transaction.forget_addresses_of(account, None).await?;
         transaction.commit().await?;
         Ok(true)
     }
@@ -199,16 +244,15 @@ impl Database {
 }
 
 impl Transaction {
-    /// [`Database::add_mail`], with what else the transaction does.
-    pub(super) async fn add_mail(
-        &mut self,
-        id: Uuid,
-        recipient: &str,
-        purpose: Purpose,
-        now: DateTime<Utc>,
-    ) -> Result<()> {
-        let add = self.statement(ADD_MAIL).bind(id).bind(recipient).bind(purpose.name());
-        add.bind(now).execute().await?;
+    /// Notes a mail that is to be sent; false where one for the same purpose waits already.
+    pub(super) async fn add_mail(&mut self, mail: NewMail<'_>, now: DateTime<Utc>) -> Result<bool> {
+        let add = self.statement(ADD_MAIL).bind(mail.id).bind(mail.recipient).bind(mail.purpose.name());
+        Ok(add.bind(now).execute().await? == 1)
+    }
+
+    /// Forgets the account's code for that purpose, where it has one.
+    pub(super) async fn end_codes_for(&mut self, account: AccountId, purpose: Purpose) -> Result<()> {
+        self.statement(END_CODES_FOR).bind(Uuid::from(account)).bind(purpose.name()).execute().await?;
         Ok(())
     }
 }

@@ -9,6 +9,7 @@
 
 mod accounts;
 mod assigned_tests;
+mod attempts;
 mod audit;
 mod changes;
 mod compaction;
@@ -35,16 +36,17 @@ mod steps;
 mod test_event_lists;
 mod test_events;
 
-pub use accounts::{Account, Confirmation, NewAccount};
+pub use accounts::{Account, Confirmation, NewAccount, RoleChange};
 pub use audit::{AuditBounds, AuditFilter, AuditPlace};
-pub use compaction::{CompactionLease, LakePartition, LiveFile, NewFile, ToCompact};
+pub use changes::ChangePlace;
+pub use compaction::{CompactionLease, CompactionTime, LakePartition, LiveFile, NewFile, ToCompact};
 pub use deletions::{Deleted, DeletionRequest, Grace, PendingDeletion};
 pub use error::{DatabaseError, Result};
 pub use event_records::{CardRow, EventRecord, QualityReport, Recorded, Scored};
 pub use hints::{Hint, Listener, MOST as MOST_HINTS};
 pub use jobs::{DeadJob, Fence, Job, JobKind, Outcome, QueueDepth};
 pub use lake::{CompactedFile, LakePart, LakeRecording, LakeWindow};
-pub use mails::{DueMail, Purpose};
+pub use mails::{DueMail, NewMail, NewPassword, Purpose};
 pub use measurements::{DayRange, ScoreStats, Window};
 pub use models::{KnownModel, ModelRow, NewModel, TrainingRecording, TrainingRecordings};
 pub use open::{Migrated, PostgresOptions};
@@ -53,8 +55,8 @@ pub use patient_lists::{PatientListFilter, PatientPlace, PatientSummary, TimedSc
 pub use patients::{CareProvider, Patient, PatientLink};
 pub use recordings::{AxisRange, RecordingDetails, RecordingRow};
 pub use second_factors::SecondFactor;
-pub use sessions::{NewSession, OpenSession, Refreshed, SessionRow};
-pub use steps::{Acceptance, AfterConversion, Conversion, NewRecording, TrainingRule};
+pub use sessions::{NewSession, OpenSession, Refreshed, Rotation, SessionRow};
+pub use steps::{Acceptance, AfterConversion, AfterScoring, Conversion, NewRecording, TrainingRule};
 pub use test_event_lists::{ScoreAverage, TestEventListFilter, TestEventPlace, TimeOrder};
 pub use test_events::{Claim, TestEvent, TestEventFilter, TestResult, TestType};
 

@@ -39,7 +39,7 @@ pub struct PatientPlace {
 pub struct PatientSummary {
     /// Test events, counted up to the bound that was asked for.
     pub events: u32,
-    /// The latest computed scores, latest first.
+    /// The latest computed scores of the movement of the very latest, latest first.
     pub scores: Vec<TimedScore>,
 }
 
@@ -180,7 +180,11 @@ statements! {
                    SELECT count(*) FROM (SELECT 1 FROM test_events WHERE test_events.patient_id = value LIMIT $2) AS those
                ) AS events FROM json_each($1)) AS asked
          LEFT JOIN test_events AS scored ON scored.test_event_id IN (
-             SELECT test_event_id FROM test_events WHERE patient_id = asked.patient_id AND balance_score IS NOT NULL
+             SELECT test_event_id FROM test_events
+             WHERE patient_id = asked.patient_id AND balance_score IS NOT NULL AND test_type = (
+                 SELECT newest.test_type FROM test_events AS newest
+                 WHERE newest.patient_id = asked.patient_id AND newest.balance_score IS NOT NULL
+                 ORDER BY coalesce(newest.start_time, newest.created_at) DESC, newest.test_event_id DESC LIMIT 1)
              ORDER BY coalesce(start_time, created_at) DESC, test_event_id DESC LIMIT $3)
          ORDER BY asked.patient_id, began DESC, scored.test_event_id DESC",
         "SELECT asked.patient_id, events, scored.test_event_id, scored.test_type, scored.balance_score, began
@@ -190,7 +194,10 @@ statements! {
                ) AS events FROM unnest($1) AS ids (patient_id) OFFSET 0) AS asked
          LEFT JOIN LATERAL (
              SELECT test_event_id, test_type, balance_score, coalesce(start_time, created_at) AS began FROM test_events
-             WHERE patient_id = asked.patient_id AND balance_score IS NOT NULL
+             WHERE patient_id = asked.patient_id AND balance_score IS NOT NULL AND test_type = (
+                 SELECT newest.test_type FROM test_events AS newest
+                 WHERE newest.patient_id = asked.patient_id AND newest.balance_score IS NOT NULL
+                 ORDER BY coalesce(newest.start_time, newest.created_at) DESC, newest.test_event_id DESC LIMIT 1)
              ORDER BY coalesce(start_time, created_at) DESC, test_event_id DESC LIMIT $3) AS scored ON true
          ORDER BY asked.patient_id, began DESC, scored.test_event_id DESC",
     );
@@ -238,7 +245,8 @@ impl Database {
         self.read(PATIENTS_BY_ID).bind(&texts(patients)[..]).all().await?.iter().map(read_patient).collect()
     }
 
-    /// Of each patient the number of test events, counted up to `counted`, and the `scores` latest scores.
+    /// Of each patient the number of test events, counted up to `counted`, and the `scores` latest scores of the movement
+    /// that was scored last.
     ///
     /// # Errors
     /// When the database cannot tell.

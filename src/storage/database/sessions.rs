@@ -1,4 +1,4 @@
-//! Sessions, the keys that sign their tokens, and failed attempts to sign in. Secrets are kept as hashes.
+//! Sessions, and the keys that sign their tokens. Secrets of sessions are kept as hashes.
 
 use super::accounts::read_role;
 use super::statement::{Row, Sql};
@@ -27,7 +27,7 @@ pub enum Refreshed {
     /// It was the session's newest; the session has the new one now.
     Rotated(SessionRow),
     /// It was used before: someone else has it. The session is revoked.
-    Reused,
+    Reused(SessionRow),
     /// No session that holds has it.
     Unknown,
 }
@@ -47,6 +47,19 @@ pub struct NewSession<'a> {
     pub address_hash: &'a [u8; 32],
     /// Until when it holds, unless it is used before.
     pub expires_at: DateTime<Utc>,
+}
+
+/// How a session goes on when its refresh token is changed.
+#[derive(Debug, Clone, Copy)]
+pub struct Rotation {
+    /// Until when it holds, unless it is used before; never beyond its longest life.
+    pub expires_at: DateTime<Utc>,
+    /// One that began by then has had its longest life.
+    pub began_after: DateTime<Utc>,
+    /// Whether only sessions go on of accounts whose address is confirmed.
+    pub confirmed_only: bool,
+    /// Used tokens that are kept of it, the newest: one that is presented again shows a theft.
+    pub used_tokens: u32,
 }
 
 /// A session, as its owner sees it.
@@ -69,9 +82,21 @@ statements! {
         "INSERT INTO sessions (session_id, account_id, refresh_hash, address_hash, created_at, expires_at)
          SELECT $1, account_id, $4, $5, $6, $7 FROM accounts WHERE account_id = $2 AND password_hash = $3 FOR SHARE",
     );
+    /// All but $2 and the best $3 of the others: those that hold, and of these the ones that were used last.
+    DELETE_SESSIONS_BEYOND = each(
+        "DELETE FROM sessions WHERE session_id IN (
+             SELECT session_id FROM sessions WHERE account_id = $1 AND session_id <> $2
+             ORDER BY revoked_at IS NOT NULL, expires_at DESC LIMIT -1 OFFSET $3)",
+        "DELETE FROM sessions WHERE session_id = ANY (ARRAY(
+             SELECT session_id FROM sessions WHERE account_id = $1 AND session_id <> $2
+             ORDER BY revoked_at IS NOT NULL, expires_at DESC OFFSET $3 FOR UPDATE SKIP LOCKED))",
+    );
     IS_KNOWN_ADDRESS = shared(
         "SELECT EXISTS (SELECT 1 FROM accounts JOIN sessions USING (account_id)
-                        WHERE email = $1 AND address_hash = $2 AND expires_at > $3) AS known",
+                        WHERE email = $1 AND address_hash = $2 AND expires_at > $3
+                        UNION ALL
+                        SELECT 1 FROM accounts
+                        WHERE email = $1 AND reset_address_hash = $2 AND reset_address_until > $3) AS known",
     );
     SESSIONS_OF = shared(
         "SELECT session_id, created_at, expires_at FROM sessions
@@ -84,11 +109,25 @@ statements! {
     REVOKE_OF = shared(
         "UPDATE sessions SET revoked_at = $1 WHERE account_id = $2 AND session_id <> $3 AND revoked_at IS NULL",
     );
-    ROTATE = shared(
-        "UPDATE sessions SET refresh_hash = $1, expires_at = $3
-         WHERE refresh_hash = $2 AND revoked_at IS NULL AND expires_at > $4 RETURNING session_id",
+    /// All but $2, those that ended included.
+    FORGET_ADDRESSES_OF = shared(
+        "UPDATE sessions SET address_hash = NULL WHERE account_id = $1 AND session_id <> $2 AND address_hash IS NOT NULL",
     );
-    ADD_USED_TOKEN = shared("INSERT INTO used_refresh_tokens (refresh_hash, session_id) VALUES ($1, $2)");
+    /// $4 - $5 is the longest life.
+    ROTATE = each(
+        "UPDATE sessions SET refresh_hash = $1, rotations = rotations + 1, expires_at = min($3, created_at + ($4 - $5))
+         WHERE refresh_hash = $2 AND revoked_at IS NULL AND expires_at > $4 AND created_at > $5
+               AND (NOT $6 OR (SELECT confirmed_at FROM accounts WHERE accounts.account_id = sessions.account_id) IS NOT NULL)
+         RETURNING session_id, rotations",
+        "UPDATE sessions SET refresh_hash = $1, rotations = rotations + 1, expires_at = LEAST($3, created_at + ($4 - $5))
+         WHERE refresh_hash = $2 AND revoked_at IS NULL AND expires_at > $4 AND created_at > $5
+               AND (NOT $6 OR (SELECT confirmed_at FROM accounts WHERE accounts.account_id = sessions.account_id) IS NOT NULL)
+         RETURNING session_id, rotations",
+    );
+    ADD_USED_TOKEN = shared(
+        "INSERT INTO used_refresh_tokens (refresh_hash, session_id, ordinal) VALUES ($1, $2, $3)",
+    );
+    FORGET_USED_TOKENS = shared("DELETE FROM used_refresh_tokens WHERE session_id = $1 AND ordinal <= $2");
     SESSION = shared(
         "SELECT session_id, account_id, email, role, patient_id, care_provider_id
          FROM sessions JOIN accounts USING (account_id) WHERE session_id = $1",
@@ -99,8 +138,9 @@ statements! {
          WHERE session_id = $1 AND revoked_at IS NULL AND expires_at > $2",
     );
     REVOKE_REUSED = shared(
-        "UPDATE sessions SET revoked_at = $1
-         WHERE session_id = (SELECT session_id FROM used_refresh_tokens WHERE refresh_hash = $2) AND revoked_at IS NULL",
+        "UPDATE sessions SET revoked_at = $1, address_hash = NULL
+         WHERE session_id = (SELECT session_id FROM used_refresh_tokens WHERE refresh_hash = $2) AND revoked_at IS NULL
+         RETURNING session_id",
     );
     REVOKE = shared("UPDATE sessions SET revoked_at = $1 WHERE session_id = $2 AND revoked_at IS NULL");
     IS_SESSION = shared("SELECT EXISTS (SELECT 1 FROM sessions WHERE session_id = $1) AS known");
@@ -109,17 +149,6 @@ statements! {
          ON CONFLICT (ordinal) DO NOTHING",
     );
     SIGNING_KEYS = shared("SELECT key_id, private_key FROM signing_keys ORDER BY ordinal DESC LIMIT 64");
-    CLAIM_ATTEMPT = shared(
-        "INSERT INTO sign_in_attempts (attempt_key, failures, window_start) VALUES ($1, 1, $2)
-         ON CONFLICT (attempt_key) DO UPDATE SET
-             failures = CASE WHEN sign_in_attempts.window_start <= $3 THEN 1 ELSE sign_in_attempts.failures + 1 END,
-             window_start = CASE WHEN sign_in_attempts.window_start <= $3 THEN $2 ELSE sign_in_attempts.window_start END
-         RETURNING failures, window_start",
-    );
-    CLEAR_ATTEMPTS = shared("DELETE FROM sign_in_attempts WHERE attempt_key = $1");
-    TAKE_ATTEMPT_BACK = shared(
-        "UPDATE sign_in_attempts SET failures = failures - 1 WHERE attempt_key = $1 AND failures > 0",
-    );
     /// At most $2, and none that another process is at.
     DELETE_ENDED_SESSIONS = each(
         "DELETE FROM sessions WHERE session_id IN (
@@ -128,28 +157,30 @@ statements! {
              SELECT session_id FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2
              FOR UPDATE SKIP LOCKED))",
     );
-    /// At most $2, and none that another process is at.
-    DELETE_OLD_ATTEMPTS = each(
-        "DELETE FROM sign_in_attempts WHERE attempt_key IN (
-             SELECT attempt_key FROM sign_in_attempts WHERE window_start <= $1 ORDER BY window_start LIMIT $2)",
-        "DELETE FROM sign_in_attempts WHERE attempt_key = ANY (ARRAY(
-             SELECT attempt_key FROM sign_in_attempts WHERE window_start <= $1 ORDER BY window_start LIMIT $2
-             FOR UPDATE SKIP LOCKED))",
-    );
 }
 
 impl Database {
-    /// Begins a session; false where the account's password is another by now.
+    /// Begins a session; false where the account's password is another by now. Of the account's sessions `most` are left: those
+    /// that ended go first, then those that were used longest ago.
     ///
     /// # Errors
     /// When the database cannot.
-    pub async fn create_session(&self, new: NewSession<'_>, now: DateTime<Utc>) -> Result<bool> {
-        let add = self.write(ADD_SESSION).bind(Uuid::from(new.id)).bind(Uuid::from(new.account));
+    pub async fn create_session(&self, new: NewSession<'_>, most: u32, now: DateTime<Utc>) -> Result<bool> {
+        let (id, account) = (Uuid::from(new.id), Uuid::from(new.account));
+        let mut transaction = self.begin().await?;
+        let add = transaction.statement(ADD_SESSION).bind(id).bind(account);
         let add = add.bind(new.password_hash).bind(new.refresh_hash).bind(new.address_hash);
-        Ok(add.bind(now).bind(new.expires_at).execute().await? == 1)
+        if add.bind(now).bind(new.expires_at).execute().await? == 0 {
+            return Ok(false);
+        }
+        let others = most.saturating_sub(1);
+        transaction.statement(DELETE_SESSIONS_BEYOND).bind(account).bind(id).bind(others).execute().await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 
-    /// Whether somebody signed in to the account of that e-mail address from there, and not too long ago.
+    /// Whether somebody signed in to the account of that e-mail address from there, or set its password anew by a mailed code,
+    /// and not too long ago.
     ///
     /// # Errors
     /// When the database cannot tell.
@@ -182,8 +213,8 @@ impl Database {
         Ok(revoke.execute().await? == 1)
     }
 
-    /// Puts a new refresh token in the place of the one presented, which holds no longer. One that was used, however long
-    /// ago in its session's life, ends the session.
+    /// Puts a new refresh token in the place of the one presented, which holds no longer. One that was used, as long ago as
+    /// used ones are kept, ends the session.
     ///
     /// # Errors
     /// When the database cannot.
@@ -192,23 +223,29 @@ impl Database {
         presented: &[u8; 32],
         new: &[u8; 32],
         now: DateTime<Utc>,
-        expires_at: DateTime<Utc>,
+        rotation: Rotation,
     ) -> Result<Refreshed> {
         let mut transaction = self.begin().await?;
-        let rotate = transaction.statement(ROTATE).bind(new).bind(presented).bind(expires_at).bind(now);
+        let rotate = transaction.statement(ROTATE).bind(new).bind(presented).bind(rotation.expires_at).bind(now);
+        let rotate = rotate.bind(rotation.began_after).bind(rotation.confirmed_only);
         if let Some(rotated) = rotate.optional().await? {
-            let id: Uuid = rotated.get("session_id")?;
-            transaction.statement(ADD_USED_TOKEN).bind(presented).bind(id).execute().await?;
+            let (id, ordinal): (Uuid, i64) = (rotated.get("session_id")?, rotated.get("rotations")?);
+            transaction.statement(ADD_USED_TOKEN).bind(presented).bind(id).bind(ordinal).execute().await?;
+            let forgotten = ordinal - i64::from(rotation.used_tokens);
+            if forgotten > 0 {
+                transaction.statement(FORGET_USED_TOKENS).bind(id).bind(forgotten).execute().await?;
+            }
             let session = read_session(&transaction.statement(SESSION).bind(id).one().await?)?;
             transaction.commit().await?;
             return Ok(Refreshed::Rotated(session));
         }
-        let revoked = transaction.statement(REVOKE_REUSED).bind(now).bind(presented).execute().await?;
-        if revoked == 0 {
+        let Some(revoked) = transaction.statement(REVOKE_REUSED).bind(now).bind(presented).optional().await? else {
             return Ok(Refreshed::Unknown);
-        }
+        };
+        let id: Uuid = revoked.get("session_id")?;
+        let session = read_session(&transaction.statement(SESSION).bind(id).one().await?)?;
         transaction.commit().await?;
-        Ok(Refreshed::Reused)
+        Ok(Refreshed::Reused(session))
     }
 
     /// Ends a session; whether it held until now.
@@ -260,58 +297,12 @@ impl Database {
         rows.iter().map(|row| Ok((row.get("key_id")?, row.get("private_key")?))).collect()
     }
 
-    /// Counts an attempt to sign in against every key, unless one has used up its bound in the window that began after
-    /// `since`: then nothing is counted, and the answer is when that key's window began. Keys that several attempts share
-    /// come in one order, or two attempts would wait for each other.
+    /// Deletes sessions that ended before `until`; how many.
     ///
     /// # Errors
     /// When the database cannot.
-    pub async fn claim_sign_in(
-        &self,
-        bounds: &[([u8; 32], u32)],
-        now: DateTime<Utc>,
-        since: DateTime<Utc>,
-    ) -> Result<Option<DateTime<Utc>>> {
-        let mut transaction = self.begin().await?;
-        for (key, bound) in bounds {
-            let row = transaction.statement(CLAIM_ATTEMPT).bind(key).bind(now).bind(since).one().await?;
-            if row.get::<i64>("failures")? > i64::from(*bound) {
-                return Ok(Some(row.get("window_start")?));
-            }
-        }
-        transaction.commit().await?;
-        Ok(None)
-    }
-
-    /// Takes an attempt back that was no failure: `lowered` has one less, `cleared` starts anew. Keys come in the order of
-    /// [`Database::claim_sign_in`].
-    ///
-    /// # Errors
-    /// When the database cannot.
-    pub async fn release_sign_in(&self, lowered: &[[u8; 32]], cleared: Option<&[u8; 32]>) -> Result<()> {
-        let mut transaction = self.begin().await?;
-        for key in lowered {
-            transaction.statement(TAKE_ATTEMPT_BACK).bind(key).execute().await?;
-        }
-        if let Some(key) = cleared {
-            transaction.statement(CLEAR_ATTEMPTS).bind(key).execute().await?;
-        }
-        transaction.commit().await
-    }
-
-    /// Deletes sessions that ended before `sessions_until` and attempts whose window began before `attempts_until`; how
-    /// many rows that were.
-    ///
-    /// # Errors
-    /// When the database cannot.
-    pub async fn delete_ended_sessions(
-        &self,
-        sessions_until: DateTime<Utc>,
-        attempts_until: DateTime<Utc>,
-    ) -> Result<u64> {
-        let sessions = self.delete_in_pieces(DELETE_ENDED_SESSIONS, sessions_until).await?;
-        let attempts = self.delete_in_pieces(DELETE_OLD_ATTEMPTS, attempts_until).await?;
-        Ok(sessions + attempts)
+    pub async fn delete_ended_sessions(&self, until: DateTime<Utc>) -> Result<u64> {
+        self.delete_in_pieces(DELETE_ENDED_SESSIONS, until).await
     }
 
     pub(super) async fn delete_in_pieces(&self, piece: Sql, until: DateTime<Utc>) -> Result<u64> {
@@ -337,6 +328,13 @@ impl Transaction {
     ) -> Result<()> {
         let but = but.map_or(Uuid::nil(), Uuid::from);
         self.statement(REVOKE_OF).bind(now).bind(Uuid::from(account)).bind(but).execute().await?;
+        Ok(())
+    }
+
+    /// Forgets from where the account's sessions were begun, all but one's: whoever began them may be somebody else.
+    pub(super) async fn forget_addresses_of(&mut self, account: AccountId, but: Option<SessionId>) -> Result<()> {
+        let but = but.map_or(Uuid::nil(), Uuid::from);
+        self.statement(FORGET_ADDRESSES_OF).bind(Uuid::from(account)).bind(but).execute().await?;
         Ok(())
     }
 }

@@ -104,6 +104,7 @@ statements! {
          FROM test_events WHERE test_event_id = $1 AND patient_id = $2",
     );
     EVENT_PATIENT = shared("SELECT patient_id FROM test_events WHERE test_event_id = $1");
+    RESCORED = shared("UPDATE recordings SET updated_at = $1 WHERE test_event_id = $2 AND patient_id = $3");
     PUT_BALANCE_SCORE = shared(
         "UPDATE test_events SET balance_score = $1 WHERE test_event_id = $2 AND patient_id = $3
          RETURNING test_event_id, patient_id, test_type, balance_score, doctor_score, notes, start_time, end_time",
@@ -177,7 +178,8 @@ impl Database {
         row.as_ref().map(read_patient_id).transpose()
     }
 
-    /// Sets the computed score of the patient's test event by hand; `None` when they have no such event.
+    /// Sets the computed score of the patient's test event by hand: its recording, where there is one, has changed then.
+    /// `None` when they have no such event.
     ///
     /// # Errors
     /// When the database cannot.
@@ -186,9 +188,16 @@ impl Database {
         id: TestEventId,
         patient: &PatientId,
         score: i32,
+        now: DateTime<Utc>,
     ) -> Result<Option<TestEvent>> {
-        let put = self.write(PUT_BALANCE_SCORE).bind(score).bind(Uuid::from(id)).bind(patient.as_str());
-        put.optional().await?.as_ref().map(read_event).transpose()
+        let mut transaction = self.begin().await?;
+        // The recording's row first, as whoever finishes a scoring locks them.
+        let changed = transaction.statement(RESCORED).bind(now).bind(Uuid::from(id)).bind(patient.as_str());
+        changed.execute().await?;
+        let put = transaction.statement(PUT_BALANCE_SCORE).bind(score).bind(Uuid::from(id)).bind(patient.as_str());
+        let event = put.optional().await?.as_ref().map(read_event).transpose()?;
+        transaction.commit().await?;
+        Ok(event)
     }
 
     /// Who has a test event's id, and with which recording.

@@ -4,36 +4,38 @@
 //! A recording's own file stays. Which file a query reads a recording from is told by its row, and changes for all of a
 //! compaction in one transaction: nothing is read twice or not at all, whenever a compaction dies. An object is noted before
 //! it is made, so that what a dead compaction left is found and removed; what is replaced stays until no query reads it any
-//! more. The name of an object depends on what is in it and on what it replaces: made again it is the same, and no name comes
-//! back.
+//! more. The name of an object depends on the right under which it is made: no two compactions make one object, and no name
+//! comes back.
 
+mod making;
 #[cfg(test)]
 mod tests;
 
 use super::LakeError;
-use super::parquet::{SAMPLE_FIELDS, compacted_properties};
 use crate::domain::access::LakeScope;
 use crate::domain::clock::SharedClock;
 use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::Day;
-use crate::storage::database::{CompactionLease, Database, DatabaseError, LakePartition, LiveFile, NewFile, ToCompact};
+use crate::storage::database::{
+    CompactionLease, CompactionTime, Database, DatabaseError, LakePartition, LiveFile, NewFile, ToCompact,
+};
 use crate::storage::objects::{ObjectError, Objects, Staged};
-use ::parquet::arrow::ArrowWriter;
-use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
-use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch, StringArray};
-use arrow::datatypes::{DataType, Field, Schema, TimestampMicrosecondType};
-use bytes::Bytes;
 use chrono::TimeDelta;
+use making::Making;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 /// Patients looked through at once.
 const PAGE: u32 = 500;
 /// Files removed at once.
 const REMOVED_AT_ONCE: u32 = 200;
 /// Of the form of compacted files: another one has other names.
-const FORM: &[u8] = b"compacted samples 1";
+const FORM: &[u8] = b"compacted samples 2";
+
+/// Between two extensions of the lease while a file is kept.
+const SHORTEST_HOLD: Duration = Duration::from_secs(1);
 
 /// What compaction goes by.
 #[derive(Debug, Clone)]
@@ -42,8 +44,8 @@ pub struct CompactionRule {
     pub recordings: u32,
     /// Samples of the largest file: one that has half of them is left as it is.
     pub samples: u64,
-    /// Time between two compactions.
-    pub every: TimeDelta,
+    /// Time between two compactions of what is new; none: only what is deleted is removed from the files that are there.
+    pub every: Option<TimeDelta>,
     /// How long a replaced file stays for the queries that read it.
     pub grace: TimeDelta,
     /// How long the right to compact holds without being extended: longer than one recording takes.
@@ -78,6 +80,8 @@ pub struct Compacted {
     pub files: u64,
     /// Old files that it removed.
     pub removed: u64,
+    /// Months that were left as they are because a recording of theirs could not be read.
+    pub failed: u64,
 }
 
 /// Why a compaction stopped. What it had done until then holds.
@@ -92,8 +96,14 @@ pub enum CompactionError {
     /// A recording's own file cannot be read, or the new one not be made.
     #[error("a file of the lake failed")]
     Lake(#[from] LakeError),
-    /// The program is stopping, or the work panicked.
-    #[error("the work stopped")]
+    /// A recording's own file is gone: what the compacted file has of it is all that there is.
+    #[error("the own file of a compacted recording is gone")]
+    Missing,
+    /// A file of the lake is such that reading it panicked.
+    #[error("a file of the lake cannot be read")]
+    Unreadable,
+    /// The program is stopping.
+    #[error("the program is stopping")]
     Stopped,
 }
 
@@ -113,20 +123,35 @@ impl Compaction {
     /// [`CompactionError`].
     pub async fn run(&self, when: When) -> Result<Option<Compacted>, CompactionError> {
         let now = self.clock.now();
-        let taken = self.database.take_compaction(&self.owner, now, now + self.rule.lease, when == When::Now).await?;
+        let time = CompactionTime {
+            now,
+            until: now + self.rule.lease,
+            periodic: self.rule.every.is_some(),
+            removable: now - self.rule.grace,
+        };
+        let taken = self.database.take_compaction(&self.owner, &time, when == When::Now).await?;
         let Some(lease) = taken else { return Ok(None) };
         let outcome = self.run_leased(lease, when).await;
         let now = self.clock.now();
         // One that failed is tried again soon, by whoever is first.
-        let next = if outcome.is_ok() { self.rule.every } else { self.rule.lease.min(self.rule.every) };
-        self.database.end_compaction(lease, now, now + next).await?;
+        let (every, soon) = (self.rule.every.unwrap_or_default(), self.rule.lease);
+        let next = if outcome.is_ok() { every } else { soon.min(every) };
+        let whole = outcome.as_ref().is_ok_and(|done| done.failed == 0);
+        let rewrite = if whole { TimeDelta::zero() } else { soon };
+        self.database.end_compaction(lease, now, now + next, now + rewrite).await?;
         outcome.map(Some)
     }
 
     async fn run_leased(&self, lease: CompactionLease, when: When) -> Result<Compacted, CompactionError> {
         let mut done = Compacted { removed: self.remove(lease).await?, ..Compacted::default() };
         for partition in self.database.to_rewrite(PAGE).await? {
-            self.compact(lease, &partition, &mut done).await?;
+            if self.ends.load(Ordering::Relaxed) {
+                return Ok(done);
+            }
+            self.try_to_compact(lease, &partition, &mut done).await?;
+        }
+        if !lease.due {
+            return Ok(done);
         }
         let (least, waited) = match when {
             When::Due => (self.rule.recordings, TimeDelta::days(1)),
@@ -142,9 +167,38 @@ impl Compaction {
                 if self.ends.load(Ordering::Relaxed) {
                     return Ok(done);
                 }
-                self.compact(lease, &partition, &mut done).await?;
+                self.try_to_compact(lease, &partition, &mut done).await?;
             }
         }
+    }
+
+    /// Compacts a month. One that cannot be is left as it is: others have nothing to do with it.
+    async fn try_to_compact(
+        &self,
+        lease: CompactionLease,
+        partition: &LakePartition,
+        done: &mut Compacted,
+    ) -> Result<(), CompactionError> {
+        let error = match self.compact(lease, partition, done).await {
+            Ok(()) => return Ok(()),
+            // What stands in the way of every month.
+            Err(
+                error @ (CompactionError::Database(_)
+                | CompactionError::Objects(ObjectError::Unavailable(_) | ObjectError::NoSpace)
+                | CompactionError::Stopped),
+            ) => return Err(error),
+            Err(
+                error @ (CompactionError::Objects(_)
+                | CompactionError::Lake(_)
+                | CompactionError::Unreadable
+                | CompactionError::Missing),
+            ) => error,
+        };
+        done.failed += 1;
+        let LakePartition { movement, year, month, .. } = partition;
+        let error = &error as &dyn std::error::Error;
+        tracing::warn!(error, %movement, year, month, "a month of a patient could not be compacted and was left as it is");
+        Ok(())
     }
 
     async fn hold(&self, lease: CompactionLease) -> Result<(), CompactionError> {
@@ -224,7 +278,7 @@ impl Compaction {
         recordings: Vec<ToCompact>,
     ) -> Result<Option<NewFile>, CompactionError> {
         let LakePartition { patient, movement, year, month } = partition;
-        let key = ObjectKey::compacted(patient, movement, (*year, *month), &name(old, &recordings));
+        let key = ObjectKey::compacted(patient, movement, (*year, *month), &name(lease, old, &recordings));
         self.database.begin_lake_file(&key, partition, self.clock.now()).await?;
         let mut file = Making::begin(self.objects.stage())?;
         let mut held = self.clock.now();
@@ -235,9 +289,20 @@ impl Compaction {
                 self.hold(lease).await?;
             }
             match self.objects.get(&own_key(partition, &recording), None).await {
-                Ok(bytes) => file = file.add(bytes, &recording).await?,
-                // Its objects are deleted, and its row will be: it stays where it is until then.
-                Err(ObjectError::NotFound) => continue,
+                Ok(bytes) => match file.add(bytes, &recording).await {
+                    Ok(added) => file = added,
+                    Err(error) => {
+                        tracing::warn!(test_event = %recording.id, "a recording cannot be put into a compacted file");
+                        return Err(error);
+                    }
+                },
+                // It was deleted since it was listed.
+                Err(ObjectError::NotFound) if recording.file.is_none() => continue,
+                // So was this, or the file that would be replaced holds the last that there is of it.
+                Err(ObjectError::NotFound) => {
+                    tracing::warn!(test_event = %recording.id, "the own file of a compacted recording is gone");
+                    return Err(CompactionError::Missing);
+                }
                 Err(error) => return Err(error.into()),
             }
             kept.push(recording);
@@ -246,15 +311,22 @@ impl Compaction {
         if kept.is_empty() {
             return Ok(None);
         }
-        match self.objects.keep(&staged, &key).await {
-            // A compaction that died had made it; nobody has read it.
-            Err(ObjectError::Exists) => {
-                self.objects.delete(&key).await?;
-                self.objects.keep(&staged, &key).await?;
-            }
-            kept => kept?,
-        }
+        self.keep(lease, &staged, &key).await?;
         Ok(Some(NewFile { bytes: staged.len(), key, recordings: kept, samples, taken }))
+    }
+}
+
+impl Compaction {
+    /// Keeps a file that is made. However long that takes, the right to compact is held.
+    async fn keep(&self, lease: CompactionLease, staged: &Staged, key: &ObjectKey) -> Result<(), CompactionError> {
+        let every = (self.rule.lease / 4).to_std().unwrap_or_default().max(SHORTEST_HOLD);
+        let mut keep = std::pin::pin!(self.objects.keep(staged, key));
+        loop {
+            match tokio::time::timeout(every, &mut keep).await {
+                Ok(kept) => return Ok(kept?),
+                Err(_) => self.hold(lease).await?,
+            }
+        }
     }
 }
 
@@ -280,10 +352,10 @@ fn chunks(recordings: Vec<ToCompact>, most: u64) -> Vec<Vec<ToCompact>> {
     chunks
 }
 
-/// Of what is in a file and what it replaces.
-fn name(old: &[ObjectKey], recordings: &[ToCompact]) -> String {
+/// Of the right under which a file is made, of what is in it and of what it replaces.
+fn name(lease: CompactionLease, old: &[ObjectKey], recordings: &[ToCompact]) -> String {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(FORM);
+    hasher.update(FORM).update(&lease.fence().to_le_bytes());
     for key in old {
         hasher.update(key.as_str().as_bytes()).update(&[0]);
     }
@@ -291,73 +363,4 @@ fn name(old: &[ObjectKey], recordings: &[ToCompact]) -> String {
         hasher.update(uuid::Uuid::from(recording.id).as_bytes()).update(&recording.digest.0);
     }
     hasher.finalize().to_hex().chars().take(32).collect()
-}
-
-static SCHEMA: LazyLock<Arc<Schema>> = LazyLock::new(|| {
-    let mut fields = vec![
-        Arc::new(Field::new("day", DataType::Int32, false)),
-        Arc::new(Field::new("test_event_id", DataType::Utf8, false)),
-    ];
-    fields.extend(SAMPLE_FIELDS.iter().cloned());
-    Arc::new(Schema::new(fields))
-});
-
-/// A file under way: in memory is a row group at most.
-struct Making {
-    staged: Staged,
-    writer: ArrowWriter<Vec<u8>>,
-    samples: u64,
-    taken: (i64, i64),
-}
-
-impl Making {
-    fn begin(staged: Staged) -> Result<Self, LakeError> {
-        let writer = ArrowWriter::try_new(Vec::new(), SCHEMA.clone(), Some(compacted_properties()))?;
-        Ok(Self { staged, writer, samples: 0, taken: (i64::MAX, i64::MIN) })
-    }
-
-    async fn add(mut self, own: Bytes, recording: &ToCompact) -> Result<Self, CompactionError> {
-        let (day, id) = (recording.day, recording.id.to_string());
-        let (mut this, bytes) = on_a_thread(move || {
-            for batch in ParquetRecordBatchReaderBuilder::try_new(own)?.build()? {
-                self.write(&batch?, day, &id)?;
-            }
-            let bytes = std::mem::take(self.writer.inner_mut());
-            Ok((self, bytes))
-        })
-        .await?;
-        if !bytes.is_empty() {
-            this.staged = this.staged.write(bytes).await?;
-        }
-        Ok(this)
-    }
-
-    fn write(&mut self, own: &RecordBatch, day: u32, id: &str) -> Result<(), LakeError> {
-        let rows = own.num_rows();
-        let day = i32::try_from(day).unwrap_or_default();
-        let mut columns: Vec<ArrayRef> = vec![
-            Arc::new(Int32Array::from_value(day, rows)),
-            Arc::new(StringArray::from_iter_values(std::iter::repeat_n(id, rows))),
-        ];
-        columns.extend(own.columns().iter().cloned());
-        if let Some(ts) = own.column_by_name("ts").and_then(|ts| ts.as_primitive_opt::<TimestampMicrosecondType>()) {
-            self.taken.0 = self.taken.0.min(arrow::compute::min(ts).unwrap_or(i64::MAX));
-            self.taken.1 = self.taken.1.max(arrow::compute::max(ts).unwrap_or(i64::MIN));
-        }
-        self.writer.write(&RecordBatch::try_new(SCHEMA.clone(), columns)?)?;
-        self.samples += rows as u64;
-        Ok(())
-    }
-
-    async fn end(self) -> Result<(Staged, u64, (i64, i64)), CompactionError> {
-        let Self { staged, writer, samples, taken } = self;
-        let bytes = on_a_thread(move || Ok(writer.into_inner()?)).await?;
-        Ok((staged.write(bytes).await?, samples, taken))
-    }
-}
-
-async fn on_a_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, LakeError> + Send + 'static,
-) -> Result<T, CompactionError> {
-    Ok(tokio::task::spawn_blocking(work).await.map_err(|_| CompactionError::Stopped)??)
 }

@@ -4,7 +4,7 @@ use super::live::Watching;
 use super::loaders::Loaders;
 use crate::actors::ServiceError;
 use crate::actors::reporter::{DocumentLinks, LinkDocuments, Reporter};
-use crate::actors::resolver::{Ask, Operation, ReadDocuments, Resolver};
+use crate::actors::resolver::{Ask, Operation, ReadDocuments, Resolver, SeenLinks};
 use crate::actors::supervision::Handle;
 use crate::domain::access::Caller;
 use crate::domain::ids::{PatientId, TestEventId};
@@ -17,12 +17,14 @@ use std::sync::{Arc, OnceLock};
 pub(super) struct Asker {
     resolver: Handle<Resolver>,
     caller: Caller,
+    links: SeenLinks,
 }
 
 impl Asker {
     /// Asks the resolver for an operation.
     pub(super) async fn ask<O: Operation>(&self, operation: O) -> Result<O::Answer, ServiceError> {
-        self.resolver.ask(Ask { caller: self.caller.clone(), operation }).await?
+        let Self { resolver, caller, links } = self;
+        resolver.ask(Ask { caller: caller.clone(), operation, links: links.clone() }).await?
     }
 }
 
@@ -53,7 +55,7 @@ impl Context {
         caller: Caller,
         largest_page: u32,
     ) -> Self {
-        let asker = Asker { resolver, caller };
+        let asker = Asker { resolver, caller, links: SeenLinks::default() };
         Self { loaders: Arc::new(Loaders::new(&asker)), asker, reporter, base, watching: None, largest_page }
     }
 

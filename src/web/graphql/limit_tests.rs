@@ -126,9 +126,18 @@ fn an_object_costs_one_and_a_size_multiplies_what_is_below_it() {
         (
             "{ getTestEvents(patient_id: \"p\") { recording { score { value } ranges { axis } } } }",
             json!({}),
-            1_000 * (1 + 1 + 1 + 10),
+            10_000 * (1 + 1 + 1 + 10),
         ),
-        ("{ getTestEvents(patient_id: \"p\", count: 10000) { notes } }", json!({}), 10_000),
+        ("{ getTestEvents(patient_id: \"p\") { notes } }", json!({}), 10_000),
+        ("{ getTestEvents(patient_id: \"p\", count: 10) { notes } }", json!({}), 10),
+        ("{ getAllPatients { patient_id } }", json!({}), 5_000),
+        (
+            "{ getPatientsForCareprovider(care_provider_id: \"c\") { latest_score { time } assigned_tests { test_type } } }",
+            json!({}),
+            5_000 * (1 + 1 + 10),
+        ),
+        ("{ getScoreAverages(patient_id: \"p\", period: week) { mean } }", json!({}), 1_000),
+        ("{ listModels(patient_id: \"p\") { card } }", json!({}), 200),
         ("{ getAllAvailableTests { test_type } }", json!({}), 100),
         ("mutation { createPatient(patient_id: \"p\") { patient_id } }", json!({}), 10 + 1),
         ("{ __typename }", json!({}), 0),
@@ -136,6 +145,38 @@ fn an_object_costs_one_and_a_size_multiplies_what_is_below_it() {
         ("{ listPatients(first: 2147483647) { nodes { patient_id } } }", json!({}), 1 + 2_147_483_647),
     ] {
         assert_eq!(cost(document, variables.clone()), expected, "{document} {variables}");
+    }
+}
+
+/// As many samples as an answer could hold would be gigabytes; what clients ask for at once is not refused.
+#[test]
+fn the_largest_answers_cost_what_they_weigh_and_known_clients_stay_within_the_budget() {
+    let axis = |axis: &str| {
+        format!(
+            "{axis}: getMeasurementData(test_event_id: \"e\", test_type: \"t\", measurement: {axis}, patient_id: \"p\",
+             year: 2026, month: 1, day: 31) {{ ts val }} "
+        )
+    };
+    let axes: String = ["ax", "ay", "az", "gx", "gy", "gz", "mx", "my", "mz"].map(axis).concat();
+    let samples: String = (0..20).map(|n| axis("ay").replace("ay:", &format!("a{n}:"))).collect();
+    let event = "getTestEventById(test_event_id: \"e\", patient_id: \"p\") { notes }";
+    let everybody = "getAllPatients { patient_id email first_name last_name privacy_consent_date }
+        getPatientsForCareprovider(care_provider_id: \"c\") { patient_id email }
+        getCareproviderById(care_provider_id: \"c\") { email }";
+    let lists: String = (0..5).map(|n| format!("a{n}: getAllPatients {{ patient_id }} ")).collect();
+    let events: String = (0..3).map(|n| format!("a{n}: getTestEvents(patient_id: \"p\") {{ notes }} ")).collect();
+    let bounds = GraphqlConfig::default();
+    for (root_fields, allowed) in [
+        (format!("{axes} {event}"), true),
+        (everybody.to_owned(), true),
+        (format!("getTestEvents(patient_id: \"p\") {{ notes }} {everybody}").replace("getCare", "b: getCare"), false),
+        ("getTestEvents(patient_id: \"p\") { notes balance_score }".to_owned(), true),
+        (samples, false),
+        (lists, false),
+        (events, false),
+    ] {
+        let refused = measured(&format!("{{ {root_fields} }}"), json!({})).unwrap().check(&bounds);
+        assert_eq!(refused.is_ok(), allowed, "{root_fields}");
     }
 }
 

@@ -5,28 +5,40 @@
 //! measured once, however often it is spread, so that measuring takes no longer than the document is long.
 //!
 //! The cost of a document is about the number of objects that its answer may hold. A scalar costs nothing, an object 1. A
-//! field with a size (`first`, `count`) multiplies what is selected below it by that size; a list without one counts as
-//! [`UNSIZED_ROOT`] or [`UNSIZED`] entries. A mutation costs [`MUTATION`] more, and what reads objects what [`WEIGHTS`] says.
+//! field with a size (`first`, `count`) multiplies what is selected below it by that size; a list without one counts as what
+//! [`LISTS`] says, or as [`UNSIZED_ROOT`] or [`UNSIZED`] entries. A mutation costs [`MUTATION`] more, and what reads objects
+//! what [`WEIGHTS`] says.
 
 use super::refusal::Refusal;
+use crate::actors::resolver::MOST_EVENTS;
 use crate::config::GraphqlConfig;
 use juniper::meta::{Field as FieldMeta, MetaType};
 use juniper::{DefaultScalarValue, Definition, Document, InputValue, OperationType, SchemaType, Selection, Variables};
 use std::collections::HashMap;
 
-/// Entries that a list of objects without a size counts as, at the root of a document.
+/// Entries that lists at the root count as that have no size and may be long. Of those of patients, which hold up to 10,000,
+/// the usual budget bears four in one document.
+const LISTS: [(&str, u64); 4] = [
+    ("getAllPatients", 5_000),
+    ("getPatientsForCareprovider", 5_000),
+    ("getScoreAverages", 1_000),
+    ("listModels", 200),
+];
+/// Entries that another list of objects without a size counts as, at the root of a document.
 const UNSIZED_ROOT: u64 = 100;
 /// Entries that such a list counts as below the root.
 const UNSIZED: u64 = 10;
 /// What a mutation costs beside its answer.
 const MUTATION: u64 = 10;
-/// What fields that read objects cost beside their answer.
+/// What fields that read objects cost beside their answer. An axis has up to 500,000 samples: the usual budget bears the nine
+/// axes of a recording and little else.
 const WEIGHTS: [(&str, u64); 3] =
-    [("downloadTestEventDetails", 500), ("getMeasurementData", 100), ("getMeasurementRange", 100)];
+    [("downloadTestEventDetails", 500), ("getMeasurementData", 2_000), ("getMeasurementRange", 100)];
 /// What asking for the schema costs: what it selects below is bounded by the schema.
 const INTROSPECTION: u64 = 100;
 /// Arguments that say how large a list is, with what they are where they are absent.
-const SIZES: [(&str, u64); 2] = [("first", 50), ("count", 1_000)];
+#[expect(clippy::cast_lossless, reason = "no other conversion is const")]
+const SIZES: [(&str, u64); 2] = [("first", 50), ("count", MOST_EVENTS as u64)];
 /// The field of a page that holds its entries: the page's size is theirs.
 const ENTRIES: &str = "nodes";
 
@@ -301,11 +313,19 @@ fn cost(
     let answer = match (is_list, size) {
         (true, Some(size)) => size.saturating_mul(below.saturating_add(1)),
         (true, None) if name == ENTRIES => below.saturating_add(1),
-        (true, None) => (if at_root { UNSIZED_ROOT } else { UNSIZED }).saturating_mul(below.saturating_add(1)),
+        (true, None) => entries(name, at_root).saturating_mul(below.saturating_add(1)),
         (false, Some(size)) => size.saturating_mul(below).saturating_add(1),
         (false, None) => below.saturating_add(1),
     };
     answer.saturating_add(weight)
+}
+
+/// Entries that a list without a size counts as.
+fn entries(name: &str, at_root: bool) -> u64 {
+    if !at_root {
+        return UNSIZED;
+    }
+    LISTS.iter().find(|(list, _)| *list == name).map_or(UNSIZED_ROOT, |(_, entries)| *entries)
 }
 
 fn length<T>(items: Option<&[T]>) -> u64 {

@@ -10,9 +10,9 @@ use super::types::{
     URLGenerated,
 };
 use crate::actors::resolver::{
-    self, AccessesToPatient, AllTests, AssignedTests, CareProviderById, ModelsOf, PatientById, PatientDirectory,
-    PatientList, PatientsOfCareProvider, RangesOverTime, SamplesOfAxis, ScoreAverages, ScoresOverTime, TestEventById,
-    TestEventList, TestEvents,
+    self, AccessesToPatient, AllTests, AssignedTests, CareProviderById, MOST_EVENTS, ModelsOf, PatientById,
+    PatientDirectory, PatientList, PatientsOfCareProvider, RangesOverTime, SamplesOfAxis, ScoreAverages,
+    ScoresOverTime, TestEventById, TestEventList, TestEvents,
 };
 use crate::domain::access::Role;
 use crate::domain::ids::Movement;
@@ -21,9 +21,6 @@ use crate::storage::database::{
 };
 use crate::web::downloads::address;
 use juniper::{DefaultScalarValue, Executor, FieldResult, graphql_object};
-
-/// Test events in an answer where the client names no count.
-const USUAL_COUNT: u32 = 1_000;
 
 /// What can be read.
 pub(super) struct Query;
@@ -70,7 +67,8 @@ impl Query {
         answer(async { context.ask(PatientDirectory).await.map(list) }).await
     }
 
-    /// A patient's test events, in the order of their start times, earliest first unless told otherwise.
+    /// A patient's test events, in the order of their start times, earliest first unless told otherwise; the first 10,000 in
+    /// that order at most.
     #[graphql(name = "getTestEvents")]
     async fn test_events(
         context: &Context,
@@ -89,7 +87,7 @@ impl Query {
                 to: to_time.map(|text| time("to_time", &text)).transpose()?,
                 latest_first: sort == Some(SortDirection::desc),
                 limit: match count {
-                    None => USUAL_COUNT,
+                    None => MOST_EVENTS,
                     Some(count) => u32::try_from(count).map_err(|_| invalid("count", "is negative"))?,
                 },
             };

@@ -108,19 +108,17 @@ impl Watched {
     /// Waits for the next change; the error that ends it.
     async fn next(&mut self) -> Result<RecordingState, ServiceError> {
         loop {
-            match self.watch.next().await {
-                Next::Changed(state) => match self.note(&state).await {
-                    Ok(()) => return Ok(RecordingState::clone(&state)),
-                    Err(error) => self.later(state.test_event_id, error).await?,
-                },
-                Next::AskAnew(id) => {
-                    let scope = self.watch.scope().clone();
-                    match self.context.ask(WatchedRecording { scope, id }).await {
-                        Ok(Some(state)) => return Ok(state),
-                        Ok(None) => {}
-                        Err(error) => self.later(id, error).await?,
+            let id = match self.watch.next().await {
+                Next::Changed(told) => match self.note(&told.state).await {
+                    Ok(()) if told.is_fresh() => return Ok(RecordingState::clone(&told.state)),
+                    // It waited for the record.
+                    Ok(()) => told.state.test_event_id,
+                    Err(error) => {
+                        self.later(told.state.test_event_id, error).await?;
+                        continue;
                     }
-                }
+                },
+                Next::AskAnew(id) => id,
                 Next::Ended(End::Absent) => return Err(ServiceError::NotFound("patient or care provider")),
                 Next::Ended(End::FellBehind) => {
                     return Err(ServiceError::Conflict {
@@ -128,6 +126,12 @@ impl Watched {
                         detail: "more changed than could wait: read what you watch, and subscribe again".into(),
                     });
                 }
+            };
+            let scope = self.watch.scope().clone();
+            match self.context.ask(WatchedRecording { scope, id }).await {
+                Ok(Some(state)) => return Ok(state),
+                Ok(None) => {}
+                Err(error) => self.later(id, error).await?,
             }
         }
     }

@@ -9,8 +9,9 @@ use crate::config::GraphqlConfig;
 use crate::domain::access::{Caller, Role};
 use crate::domain::audit::Origin;
 use crate::domain::entropy::Entropy;
-use crate::domain::ids::{AccountId, SessionId};
-use crate::storage::database::Database;
+use crate::domain::ids::{AccountId, CareProviderId, Movement, PatientId, SessionId};
+use crate::storage::database::{Database, TestResult};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,10 +19,25 @@ use tokio::sync::Semaphore;
 
 pub(super) struct Bench {
     api: Api,
-    context: Context,
+    contexts: Contexts,
     database: Database,
     supervisor: Supervisor,
     _folder: tempfile::TempDir,
+}
+
+/// Makes a context for each request.
+struct Contexts {
+    resolver: Handle<Resolver>,
+    reporter: Handle<Reporter>,
+    largest_page: u32,
+}
+
+impl Contexts {
+    fn of(&self, role: Role) -> Context {
+        let (account, session) = (AccountId::from(uuid::Uuid::nil()), SessionId::from(uuid::Uuid::nil()));
+        let caller = Caller { account, session, role, origin: Origin::default() };
+        Context::new(self.resolver.clone(), self.reporter.clone(), Arc::default(), caller, self.largest_page)
+    }
 }
 
 impl Bench {
@@ -49,15 +65,19 @@ impl Bench {
         let reporter = reporter(&deps, &policy);
         let (resolver, supervisor) =
             Supervisor::start(&policy, &Metrics::new(), &Entropy::from_seed(1), move || Resolver::new(deps.clone()));
-        let (account, session) = (AccountId::from(uuid::Uuid::nil()), SessionId::from(uuid::Uuid::nil()));
-        let caller = Caller { account, session, role: Role::Admin, origin: Origin::default() };
-        let context = Context::new(resolver, reporter, Arc::default(), caller, config.max_page);
-        Self { api: Api::new(&config).unwrap(), context, database, supervisor, _folder: folder }
+        let contexts = Contexts { resolver, reporter, largest_page: config.max_page };
+        Self { api: Api::new(&config).unwrap(), contexts, database, supervisor, _folder: folder }
     }
 
+    /// Asks as an admin.
     pub(super) async fn ask(&self, query: &str, variables: Value) -> Value {
+        self.ask_as(Role::Admin, query, variables).await
+    }
+
+    async fn ask_as(&self, role: Role, query: &str, variables: Value) -> Value {
         let fields = Fields::try_from(json!({ "query": query, "variables": variables })).unwrap();
-        serde_json::from_slice(&self.api.run(Request::read(fields).unwrap(), &self.context).await).unwrap()
+        let context = self.contexts.of(role);
+        serde_json::from_slice(&self.api.run(Request::read(fields).unwrap(), &context).await).unwrap()
     }
 }
 
@@ -79,29 +99,97 @@ fn reporter(deps: &ResolverDeps, policy: &SupervisionPolicy) -> Handle<Reporter>
     Supervisor::start(policy, &Metrics::new(), &entropy, move || Reporter::new(deps.clone())).0
 }
 
-/// Counted is what reads the answer: an admin's authorisation asks the database nothing, nobody is authenticated here, and
-/// the audit record has a counter of its own.
+/// Counted is what reads the answer and what authorises it; nobody is authenticated here, and the audit record has a counter
+/// of its own.
 #[actix_web::test]
 async fn a_list_of_fifty_patients_takes_at_most_three_statements() {
     let bench = Bench::new().await;
+    let clinic = Role::CareProvider(CareProviderId::new("clinic").unwrap());
+    bench
+        .ask(
+            "mutation { createCareProvider(care_provider_id: \"clinic\", email: \"c@example.org\") { email } }",
+            json!({}),
+        )
+        .await;
     for n in 0..50 {
+        let patient = json!({ "p": format!("p-{n}") });
         let create = "mutation($p: String!) { createPatient(patient_id: $p, first_name: \"A\") { patient_id } }";
-        bench.ask(create, json!({ "p": format!("p-{n}") })).await;
+        bench.ask(create, patient.clone()).await;
         let assign =
             "mutation($p: String!) { assignTestToPatient(patient_id: $p, test_type: \"sit-to-stand\") { test_type } }";
-        bench.ask(assign, json!({ "p": format!("p-{n}") })).await;
+        bench.ask(assign, patient.clone()).await;
+        let link = "mutation($p: String!) {
+            addPatientToCareProvider(care_provider_id: \"clinic\", patient_id: $p) { patient_id } }";
+        bench.ask(link, patient).await;
     }
     let list = "{ listPatients(first: 50) { total has_next nodes { patient_id first_name event_count trend
         latest_score { balance_score time } assigned_tests { test_type } } } }";
+    for role in [Role::Admin, clinic.clone()] {
+        let before = bench.database.statements();
+        let answer = bench.ask_as(role.clone(), list, json!({})).await;
+        let statements = bench.database.statements() - before;
+        assert_eq!(answer["data"]["listPatients"]["nodes"].as_array().unwrap().len(), 50, "{answer}");
+        assert_eq!(answer["data"]["listPatients"]["total"], 50);
+        let tests = json!([{ "test_type": "sit-to-stand" }]);
+        assert_eq!(answer["data"]["listPatients"]["nodes"][49]["assigned_tests"], tests);
+        assert!(statements <= 3, "{statements} statements as {role:?}");
+        assert_eq!(statements, 3, "the page with its total, the summaries, the tests");
+    }
+    // With a stranger among them nothing of them is read.
+    bench.ask("mutation { createPatient(patient_id: \"stranger\") { patient_id } }", json!({})).await;
+    let everybody = "{ getAllPatients { patient_id event_count assigned_tests { test_type } } }";
     let before = bench.database.statements();
-    let answer = bench.ask(list, json!({})).await;
-    let statements = bench.database.statements() - before;
-    assert_eq!(answer["data"]["listPatients"]["nodes"].as_array().unwrap().len(), 50, "{answer}");
-    assert_eq!(answer["data"]["listPatients"]["total"], 50);
-    let tests = json!([{ "test_type": "sit-to-stand" }]);
-    assert_eq!(answer["data"]["listPatients"]["nodes"][49]["assigned_tests"], tests);
-    assert!(statements <= 3, "{statements} statements");
-    assert_eq!(statements, 3, "the page with its total, the summaries, the tests");
+    let api = Api::new(&GraphqlConfig { max_cost: 1_000_000, ..GraphqlConfig::default() }).unwrap();
+    let fields = Fields::try_from(json!({ "query": everybody })).unwrap();
+    let answer = api.run(Request::read(fields).unwrap(), &bench.contexts.of(clinic)).await;
+    let answer: Value = serde_json::from_slice(&answer).unwrap();
+    assert_eq!(bench.database.statements() - before, 3, "the directory, and whether they are linked, for each kind");
+    let patients = answer["data"]["getAllPatients"].as_array().unwrap();
+    assert_eq!(patients.len(), 51, "{answer}");
+    assert!(patients.iter().all(|patient| patient["event_count"].is_null() && patient["assigned_tests"].is_null()));
+}
+
+/// That many events of one patient, a week apart and scored.
+async fn add_scored_events(bench: &Bench, movement: &str, numbers: std::ops::Range<u32>) {
+    let patient = PatientId::new("p").unwrap();
+    let first: DateTime<Utc> = "2020-01-06T12:00:00Z".parse().unwrap();
+    for n in numbers.clone() {
+        let id = uuid::Uuid::from_u128(n.into()).into();
+        let start_time = first + TimeDelta::weeks((n - numbers.start).into());
+        let result = TestResult {
+            id,
+            patient: patient.clone(),
+            test_type: Movement::new(movement).unwrap(),
+            doctor_score: None,
+            notes: None,
+            start_time,
+            end_time: start_time,
+        };
+        bench.database.put_test_result(&result, first).await.unwrap();
+        bench.database.put_balance_score(id, &patient, 50, first).await.unwrap();
+    }
+}
+
+#[actix_web::test]
+async fn no_event_is_left_out_where_no_count_is_given_and_no_average_silently() {
+    let bench = Bench::new().await;
+    bench.ask("mutation { createPatient(patient_id: \"p\") { patient_id } }", json!({})).await;
+    add_scored_events(&bench, "sit-to-stand", 0..501).await;
+    add_scored_events(&bench, "gait", 600..1_099).await;
+    let averages = "query($m: String) { getScoreAverages(patient_id: \"p\", period: week, movement: $m,
+        from_time: \"2020-01-06 00:00:00\", to_time: \"2029-12-31 00:00:00\") { mean } }";
+    let all = bench.ask(averages, json!({})).await;
+    assert_eq!(all["data"]["getScoreAverages"].as_array().unwrap().len(), 1_000);
+    add_scored_events(&bench, "walk", 2_000..2_001).await;
+    let refused = bench.ask(averages, json!({})).await;
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "window_out_of_range", "{refused}");
+    let one = bench.ask(averages, json!({ "m": "sit-to-stand" })).await;
+    assert_eq!(one["data"]["getScoreAverages"].as_array().unwrap().len(), 501);
+
+    let events = bench.ask("{ getTestEvents(patient_id: \"p\") { test_event_id } }", json!({})).await;
+    let events = events["data"]["getTestEvents"].as_array().unwrap();
+    assert_eq!(events.len(), 1_001);
+    assert_eq!(events[1_000]["test_event_id"], json!(uuid::Uuid::from_u128(500)), "the latest, which is the last");
 }
 
 /// A type in the schema language.

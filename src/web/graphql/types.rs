@@ -53,9 +53,9 @@ impl Patient {
     }
 
     /// The tests that they are to do, by name.
-    async fn assigned_tests(&self, context: &Context) -> FieldResult<Vec<Test>> {
+    async fn assigned_tests(&self, context: &Context) -> FieldResult<Option<Vec<Test>>> {
         let tests = context.loaders.tests.load(self.0.id.clone()).await?.unwrap_or_default();
-        Ok(tests.into_iter().map(Test::from).collect())
+        Ok(Some(tests.into_iter().map(Test::from).collect()))
     }
 
     /// How many test events there are, counted up to 10,000.

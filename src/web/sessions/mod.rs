@@ -3,7 +3,7 @@
 use super::Services;
 use super::accounts::{LARGEST_BODY, proof};
 use super::body::read_object;
-use super::caller::{Authenticated, client_address};
+use super::caller::{Authenticated, client_address, origin};
 use super::problem::Problem;
 use crate::actors::ServiceError;
 use crate::actors::session_auth::{EndSession, OwnSessions, PublishedKeys, Refresh, SignIn, SignOut, Tokens};
@@ -45,7 +45,8 @@ async fn refresh(
     let mut fields = read_object(&request, payload, LARGEST_BODY).await?;
     let refresh_token = fields.text("refresh_token")?;
     fields.finish()?;
-    let tokens = services.session_auth.ask(Refresh { refresh_token }).await.map_err(ServiceError::from)??;
+    let ask = Refresh { refresh_token, origin: origin(&request, &services) };
+    let tokens = services.session_auth.ask(ask).await.map_err(ServiceError::from)??;
     Ok(token_document(&tokens))
 }
 

@@ -73,7 +73,7 @@ async fn read_status(
     services: web::Data<Services>,
 ) -> Result<HttpResponse, Problem> {
     let test_event_id: TestEventId = path.parse().map_err(|_| ServiceError::NotFound("recording"))?;
-    let ask = Ask { caller, operation: RecordingStatus { test_event_id } };
+    let ask = Ask::new(caller, RecordingStatus { test_event_id });
     let state = services.resolver.ask(ask).await.map_err(ServiceError::from)??;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(StatusDocument::from(&state)))
 }

@@ -75,6 +75,52 @@ async fn the_rules_of_the_protocol_are_kept() {
     );
 }
 
+/// The next message that is no ping.
+async fn heard(socket: &mut Socket) -> Value {
+    let text = async {
+        loop {
+            match socket.next().await.unwrap().unwrap() {
+                Message::Text(text) => return serde_json::from_str(&text).unwrap(),
+                Message::Ping(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), text).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_ends_its_subscription_and_not_the_connection_however_it_is_written() {
+    let program = Program::start();
+    let clinic = program.clinic_with(&[PATIENT]).await;
+    let mut socket = open(&program, "graphql-transport-ws").await.unwrap();
+    say(&mut socket, &json!({ "type": "connection_init", "payload": { "Authorization": clinic.token } })).await;
+    assert_eq!(heard(&mut socket).await["type"], "connection_ack");
+    let theirs = "recordingUpdated(patient_id: \"not-mine\") { status }";
+    for (query, code) in [
+        (format!("subscription {{ {theirs} }}"), "not_found"),
+        (format!("subscription {{ ...F }} fragment F on Subscription {{ {theirs} }}"), "one_subscription_field"),
+        (format!("subscription {{ ... on Subscription {{ {theirs} }} }}"), "one_subscription_field"),
+        (format!("subscription {{ ... {{ {theirs} }} }}"), "one_subscription_field"),
+        ("subscription { ...F } fragment F on Subscription { __typename }".to_owned(), "one_subscription_field"),
+        ("subscription { __typename }".to_owned(), "one_subscription_field"),
+        (format!("subscription {{ {theirs} }}"), "not_found"),
+    ] {
+        say(&mut socket, &json!({ "type": "subscribe", "id": "1", "payload": { "query": query } })).await;
+        loop {
+            let message = heard(&mut socket).await;
+            let error = match message["type"].as_str().unwrap() {
+                "error" => &message["payload"][0],
+                "next" => &message["payload"]["errors"][0],
+                // The end of the one before.
+                _ => continue,
+            };
+            assert_eq!(error["extensions"]["code"], code, "{query}: {message}");
+            break;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_takes_every_connection() {
     let limits = [("live.max_connections", "3"), ("live.max_connections_per_account", "2")];

@@ -4,7 +4,7 @@ use super::{Access, Caller, Effect, Operation, ResolverDeps, ServiceError};
 use crate::domain::access::Role;
 use crate::domain::audit::Entry;
 use crate::domain::ids::{AccountId, PatientId};
-use crate::storage::database::Account;
+use crate::storage::database::{Account, RoleChange};
 
 /// Accounts of the largest page.
 const LARGEST_PAGE: u32 = 200;
@@ -77,7 +77,7 @@ impl Operation for SetRole {
 
     async fn run(self, deps: &ResolverDeps, caller: &Caller) -> Result<Account, ServiceError> {
         if self.account == caller.account {
-            // Or the last admin could go, and nobody would be left to make another.
+            // Who does so by mistake could not take it back.
             return Err(ServiceError::Conflict {
                 code: "own_role",
                 detail: "nobody changes the role of their own account".into(),
@@ -85,10 +85,14 @@ impl Operation for SetRole {
         }
         let absent = || ServiceError::NotFound(Self::SUBJECT);
         let account = deps.database.account(self.account).await?.ok_or_else(absent)?;
-        if !deps.database.set_role(&account, &self.role, deps.clock.now()).await? {
-            return Err(absent());
+        match deps.database.set_role(&account, &self.role, deps.clock.now()).await? {
+            RoleChange::Given => deps.database.account(self.account).await?.ok_or_else(absent),
+            RoleChange::NoAccount => Err(absent()),
+            RoleChange::LastAdmin => Err(ServiceError::Conflict {
+                code: "last_admin",
+                detail: "this is the last account of an admin: make another first".into(),
+            }),
         }
-        deps.database.account(self.account).await?.ok_or_else(absent)
     }
 }
 

@@ -81,6 +81,10 @@ impl Operation for PatientsOfCareProvider {
         patients.iter().map(|patient| patient.id.clone()).collect()
     }
 
+    fn linked(patients: &Vec<Patient>) -> Vec<PatientId> {
+        Self::covered(patients)
+    }
+
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Vec<Patient>, ServiceError> {
         if deps.database.care_provider(&self.care_provider).await?.is_none() {
             return Err(ServiceError::NotFound(Self::SUBJECT));

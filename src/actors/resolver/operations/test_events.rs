@@ -5,7 +5,7 @@ use crate::domain::ids::{PatientId, TestEventId};
 use crate::storage::database::{DatabaseError, TestEvent, TestEventFilter, TestResult};
 
 /// Test events that one answer lists at most.
-const MOST_EVENTS: u32 = 10_000;
+pub const MOST_EVENTS: u32 = 10_000;
 /// Characters of notes.
 const LONGEST_NOTES: usize = 10_000;
 
@@ -80,7 +80,7 @@ impl Operation for PutBalanceScore {
     async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<TestEvent, ServiceError> {
         check_score("balance_score", self.score)?;
         let patient = self.patient(deps).await?;
-        let scored = deps.database.put_balance_score(self.id, &patient, self.score).await?;
+        let scored = deps.database.put_balance_score(self.id, &patient, self.score, deps.clock.now()).await?;
         let scored = scored.ok_or(ServiceError::NotFound(Self::SUBJECT))?;
         deps.updates.publish(self.id, true);
         Ok(scored)

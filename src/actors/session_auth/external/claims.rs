@@ -3,8 +3,9 @@
 use crate::config::{AuthConfig, ClaimsConfig, RolesConfig, TokenUse};
 use crate::domain::access::Role;
 use crate::domain::ids::{CareProviderId, PatientId};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
+use std::time::Duration;
 
 /// Characters of the longest subject.
 const LONGEST_SUBJECT: usize = 256;
@@ -54,8 +55,15 @@ impl Rules {
             None => true,
             Some(at) => at.as_f64().is_some_and(|at| at <= now + self.leeway),
         };
-        let ends = claims.get("exp").and_then(Value::as_f64);
-        ends.is_some_and(|ends| now < ends + self.leeway) && begun("nbf") && begun("iat")
+        ends(claims).is_some_and(|ends| now < ends + self.leeway) && begun("nbf") && begun("iat")
+    }
+
+    /// Until when a token with these claims is taken: by so much longer than it says as clocks may differ.
+    pub(super) fn until(&self, claims: &Map<String, Value>) -> Option<DateTime<Utc>> {
+        let since_1970 = Duration::try_from_secs_f64(ends(claims)? + self.leeway).ok();
+        let until =
+            since_1970.and_then(|since| DateTime::UNIX_EPOCH.checked_add_signed(TimeDelta::from_std(since).ok()?));
+        Some(until.unwrap_or(DateTime::<Utc>::MAX_UTC))
     }
 
     /// Amazon Cognito's access tokens have no `aud` but a `client_id`.
@@ -145,6 +153,11 @@ impl Rules {
     }
 }
 
+/// When it says that it ends, in seconds since 1970, which may have a fraction (RFC 7519, section 2).
+fn ends(claims: &Map<String, Value>) -> Option<f64> {
+    claims.get("exp")?.as_f64()
+}
+
 /// Whom the provider knows it as.
 pub(super) fn subject(claims: &Map<String, Value>) -> Option<&str> {
     let subject = claims.get("sub")?.as_str()?;
@@ -218,6 +231,17 @@ mod tests {
         let mut endless = claims();
         endless.as_object_mut().unwrap().remove("exp");
         assert!(!rules().could_hold(endless.as_object().unwrap(), now()));
+    }
+
+    #[test]
+    fn a_token_is_taken_until_it_ends_and_as_much_longer_as_clocks_may_differ() {
+        for (exp, until) in
+            [(json!(1_700_000_600), "2023-11-14T22:23:50Z"), (json!(1_700_000_600.25), "2023-11-14T22:23:50.25Z")]
+        {
+            let until: DateTime<Utc> = until.parse().unwrap();
+            assert_eq!(rules().until(&with("exp", exp)), Some(until));
+        }
+        assert_eq!(rules().until(&with("exp", json!(1e300))), Some(DateTime::<Utc>::MAX_UTC));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod token;
 
 use crate::actors::ServiceError;
 use crate::actors::provider_keys::{FindKey, ProviderKeys, TrustedKeys};
+use crate::actors::session_auth::messages::Admission;
 use crate::actors::supervision::Handle;
 use crate::config::AuthConfig;
 use crate::domain::access::Caller;
@@ -40,13 +41,13 @@ impl Provider {
         Token::read(token).filter(|token| token.issuer() == Some(self.issuer.as_str()))
     }
 
-    /// Whose token it is, of those that are [`Provider::recognized`].
+    /// Whose token it is, and until when it is taken, of those that are [`Provider::recognized`].
     pub(super) async fn authenticate(
         &self,
         token: &Token<'_>,
         origin: Origin,
         now: DateTime<Utc>,
-    ) -> Result<Caller, ServiceError> {
+    ) -> Result<Admission, ServiceError> {
         let named = token.key().ok_or(ServiceError::Unauthenticated)?;
         if !self.rules.could_hold(&token.claims, now) {
             return Err(ServiceError::Unauthenticated);
@@ -60,12 +61,14 @@ impl Provider {
         }
         let role = self.rules.role(&token.claims).map_err(ServiceError::ClaimsRefused)?;
         let subject = claims::subject(&token.claims).ok_or(ServiceError::Unauthenticated)?;
-        Ok(Caller {
+        let until = self.rules.until(&token.claims).ok_or(ServiceError::Unauthenticated)?;
+        let caller = Caller {
             account: self.derived("account", subject).into(),
             session: self.derived("session", &session(token, subject)).into(),
             role,
             origin,
-        })
+        };
+        Ok(Admission { caller, until })
     }
 
     /// The id for what the provider calls by that name: always the same, and none that a row has. The hash in the form of a

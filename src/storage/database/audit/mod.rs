@@ -78,8 +78,14 @@ statements! {
                AND ($5 IS NULL OR account_id = $5)
          ORDER BY about.at DESC, about.position DESC LIMIT $6",
     );
+    /// Times may be out of order: none goes that is after a row from that time on.
     LAST_AUDIT_BEFORE = shared(
-        "SELECT position, link FROM audit_records WHERE at < $1 ORDER BY at DESC, position DESC LIMIT 1",
+        "SELECT position, link FROM audit_records
+         WHERE position < coalesce((
+             SELECT position FROM audit_records
+             WHERE position > (SELECT pruned_position FROM audit_head WHERE chain = 1) AND at >= $1
+             ORDER BY position LIMIT 1), 9223372036854775807)
+         ORDER BY position DESC LIMIT 1",
     );
     MARK_PRUNED = shared(
         "UPDATE audit_head SET pruned_position = $1, pruned_link = $2 WHERE chain = 1 AND pruned_position < $1",
@@ -120,7 +126,8 @@ impl Database {
         rows.iter().map(read_kept).collect()
     }
 
-    /// The last row from before that time, where there is one.
+    /// The last row of those at the record's beginning that are all from before that time, where there is one. A row whose
+    /// clock ran ahead keeps what comes after it.
     ///
     /// # Errors
     /// When the database cannot tell.

@@ -40,6 +40,8 @@ pub struct Grace {
     pub conversion: TimeDelta,
     /// A training.
     pub training: TimeDelta,
+    /// A report.
+    pub report: TimeDelta,
 }
 
 /// Who deletes what.
@@ -65,8 +67,10 @@ statements! {
          FROM test_events LEFT JOIN recordings USING (test_event_id)
          WHERE test_event_id = $1 AND test_events.patient_id = $2",
     );
+    /// One that was ever leased may be under way, whatever its state: whoever was struck off may go on for a while.
     DELETE_JOBS = shared(
-        "DELETE FROM jobs WHERE kind IN ('convert', 'train', 'score') AND subject = $1 RETURNING kind, state",
+        "DELETE FROM jobs WHERE kind IN ('convert', 'train', 'score') AND subject = $1
+         RETURNING kind, fence > 0 AS begun",
     );
     LOCK_COUNT = shared(
         "INSERT INTO training_counts (patient_id, movement, recordings) VALUES ($1, $2, 0)
@@ -80,11 +84,13 @@ statements! {
     DELETE_EVENT = shared("DELETE FROM test_events WHERE test_event_id = $1");
     FORGET_SCORE = shared("UPDATE test_events SET balance_score = NULL WHERE test_event_id = $1");
     ADD_DELETION = shared(
-        "INSERT INTO deletions (test_event_id, times, patient_id, pending, swept, sweep_at, requested_at)
-         VALUES ($1, 1, $2, true, false, $3, $4)
+        "INSERT INTO deletions (test_event_id, times, patient_id, pending, swept, sweep_at, report_sweep_at, requested_at)
+         VALUES ($1, 1, $2, true, false, $3, $4, $5)
          ON CONFLICT (test_event_id) DO UPDATE SET times = deletions.times + 1,
              patient_id = excluded.patient_id, pending = true, swept = false,
              sweep_at = CASE WHEN excluded.sweep_at > deletions.sweep_at THEN excluded.sweep_at ELSE deletions.sweep_at END,
+             report_sweep_at = CASE WHEN excluded.report_sweep_at > deletions.report_sweep_at
+                                    THEN excluded.report_sweep_at ELSE deletions.report_sweep_at END,
              requested_at = excluded.requested_at",
     );
     ADD_DELETION_OBJECTS = each(
@@ -241,7 +247,7 @@ impl Transaction {
         for job in &jobs {
             let trains = job.get::<String>("kind")? == JobKind::Train.name();
             trained |= trains;
-            if job.get::<String>("state")? == "leased" {
+            if job.get("begun")? {
                 objects.under_way(now + if trains { request.grace.training } else { request.grace.conversion });
             }
         }
@@ -282,7 +288,7 @@ impl Transaction {
         let keys = serde_json::to_string(&keys).map_err(|_| DatabaseError::Corrupt("object key"))?;
         let id = Uuid::from(request.id);
         let add = self.statement(ADD_DELETION).bind(id).bind(request.patient.as_str());
-        add.bind(objects.sweep_at).bind(now).execute().await?;
+        add.bind(objects.sweep_at).bind(now + request.grace.report).bind(now).execute().await?;
         self.statement(ADD_DELETION_OBJECTS).bind(id).bind(&keys).execute().await?;
         self.statement(ENQUEUE_DELETION).bind(id).bind(lane).bind(now).execute().await?;
         Ok(())

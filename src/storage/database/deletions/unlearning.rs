@@ -30,7 +30,8 @@ statements! {
          RETURNING artifact_key",
     );
     TRAININGS = shared(
-        "SELECT test_event_id, training_ordinal, state FROM recordings JOIN jobs ON kind = 'train' AND subject = test_event_id
+        "SELECT test_event_id, training_ordinal, fence > 0 AS begun
+         FROM recordings JOIN jobs ON kind = 'train' AND subject = test_event_id
          WHERE patient_id = $1 AND movement = $2 AND training_ordinal IS NOT NULL",
     );
     LAST_TRAINING_RECORDING = shared(
@@ -79,7 +80,7 @@ impl Transaction {
             let last = training.get::<Uuid>("test_event_id")?.into();
             let version = ModelVersion::of_training(last, training.get("training_ordinal")?, learned.generation);
             objects.keys.push(ObjectKey::model(learned.movement, &request.patient, &version));
-            if training.get::<String>("state")? == "leased" {
+            if training.get("begun")? {
                 objects.under_way(now + request.grace.training);
             }
         }

@@ -142,6 +142,15 @@ pub enum AfterConversion {
     AwaitsModel,
 }
 
+/// What came of a scoring.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AfterScoring {
+    /// The score is kept.
+    Scored,
+    /// Its model was retired meanwhile: nothing was written, and the lease still holds.
+    ModelRetired,
+}
+
 /// From which count on models are trained, and how often.
 #[derive(Debug, Clone, Copy)]
 pub struct TrainingRule {
@@ -226,11 +235,17 @@ impl Database {
         step!(self.finish_training(fence, model, now))
     }
 
-    /// Ends a scoring: the score, and the integer on the event.
+    /// Ends a scoring: the score, and the integer on the event; nothing where the model was retired meanwhile.
     ///
     /// # Errors
     /// [`DatabaseError::Fenced`] when the lease is over; then nothing was written.
-    pub async fn finish_scoring(&self, fence: Fence, id: TestEventId, score: &Score, now: DateTime<Utc>) -> Result<()> {
+    pub async fn finish_scoring(
+        &self,
+        fence: Fence,
+        id: TestEventId,
+        score: &Score,
+        now: DateTime<Utc>,
+    ) -> Result<AfterScoring> {
         step!(self.finish_scoring(fence, id, score, now))
     }
 }

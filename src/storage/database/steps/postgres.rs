@@ -4,7 +4,10 @@ use super::super::jobs::{Fence, Job, JobKind};
 use super::super::models::NewModel;
 use super::super::statement::statements;
 use super::super::{Database, DatabaseError, Result};
-use super::{Acceptance, AfterConversion, Conversion, NewRecording, Reported, Road, TrainingRule, count, read_leased};
+use super::{
+    Acceptance, AfterConversion, AfterScoring, Conversion, NewRecording, Reported, Road, TrainingRule, count,
+    read_leased,
+};
 use super::{constant_axes, vector};
 use crate::domain::ids::TestEventId;
 use crate::domain::score::Score;
@@ -43,15 +46,25 @@ statements! {
              ARRAY[$12, $14, $16, $18, $20, $22, $24, $26, $28], ARRAY[$13, $15, $17, $19, $21, $23, $25, $27, $29],
              $30, $31, $32, $33, $34) AS after",
     );
+    /// A deletion locks the models that it retires before the jobs of other recordings, and so does this.
     FINISH_SCORING = only_postgres(
-        "WITH finished AS (
-             DELETE FROM jobs WHERE job_id = $1 AND fence = $2 AND state = 'leased' RETURNING job_id),
+        "WITH model AS (
+             SELECT retired_at FROM models WHERE model_version = $7 FOR SHARE),
+         finished AS (
+             DELETE FROM jobs
+             WHERE job_id = $1 AND fence = $2 AND state = 'leased'
+                   AND NOT EXISTS (SELECT FROM model WHERE retired_at IS NOT NULL)
+             RETURNING job_id),
          score AS (
              INSERT INTO scores (test_event_id, value, lower, upper, model_version, backend, scored_at)
              SELECT $3, $4, $5, $6, $7, $8, $9 FROM finished),
          event AS (
-             UPDATE test_events SET balance_score = $10 FROM finished WHERE test_event_id = $3)
-         UPDATE recordings SET status = 'scored', updated_at = $9 FROM finished WHERE test_event_id = $3",
+             UPDATE test_events SET balance_score = $10 FROM finished WHERE test_event_id = $3),
+         recording AS (
+             UPDATE recordings SET status = 'scored', updated_at = $9 FROM finished WHERE test_event_id = $3)
+         SELECT EXISTS (SELECT FROM finished) AS finished,
+                EXISTS (SELECT FROM model, jobs
+                        WHERE retired_at IS NOT NULL AND job_id = $1 AND fence = $2 AND state = 'leased') AS retired",
     );
     CALL_FINISH_TRAINING = only_postgres(
         "SELECT finish_training($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) AS waited",
@@ -151,8 +164,8 @@ pub(super) async fn finish_scoring(
     id: TestEventId,
     score: &Score,
     now: DateTime<Utc>,
-) -> Result<()> {
-    let scored = database
+) -> Result<AfterScoring> {
+    let ended = database
         .write_redoable(FINISH_SCORING)
         .bind(fence.job_id)
         .bind(fence.token)
@@ -164,9 +177,13 @@ pub(super) async fn finish_scoring(
         .bind(score.backend)
         .bind(now)
         .bind(score.balance_score())
-        .execute()
+        .one()
         .await?;
-    if scored == 1 { Ok(()) } else { Err(DatabaseError::Fenced) }
+    match (ended.get("finished")?, ended.get("retired")?) {
+        (true, _) => Ok(AfterScoring::Scored),
+        (false, true) => Ok(AfterScoring::ModelRetired),
+        (false, false) => Err(DatabaseError::Fenced),
+    }
 }
 
 pub(super) async fn finish_training(

@@ -7,7 +7,10 @@ use super::super::patients::read_patient_id;
 use super::super::recordings::read_movement;
 use super::super::statement::statements;
 use super::super::{Database, Result, Transaction};
-use super::{Acceptance, AfterConversion, Conversion, NewRecording, Reported, Road, TrainingRule, count, read_leased};
+use super::{
+    Acceptance, AfterConversion, AfterScoring, Conversion, NewRecording, Reported, Road, TrainingRule, count,
+    read_leased,
+};
 use super::{constant_axes, vector};
 use crate::domain::ids::{Movement, PatientId, TestEventId};
 use crate::domain::recording::AXES;
@@ -69,6 +72,9 @@ statements! {
     CONVERTED = only_sqlite(
         "UPDATE recordings SET status = $1, sampling_rate_hz = $2, training_ordinal = $3, updated_at = $4
          WHERE test_event_id = $5",
+    );
+    IS_RETIRED = only_sqlite(
+        "SELECT EXISTS (SELECT 1 FROM models WHERE model_version = $1 AND retired_at IS NOT NULL) AS retired",
     );
     ADD_SCORE = only_sqlite(
         "INSERT INTO scores (test_event_id, value, lower, upper, model_version, backend, scored_at)
@@ -211,24 +217,29 @@ pub(super) async fn finish_scoring(
     id: TestEventId,
     score: &Score,
     now: DateTime<Utc>,
-) -> Result<()> {
+) -> Result<AfterScoring> {
     let id = Uuid::from(id);
     let mut transaction = database.begin_redoable().await?;
     transaction.finish(fence).await?;
+    let version = score.model_version.as_str();
+    if transaction.statement(IS_RETIRED).bind(version).one().await?.get("retired")? {
+        return Ok(AfterScoring::ModelRetired);
+    }
     transaction
         .statement(ADD_SCORE)
         .bind(id)
         .bind(score.value)
         .bind(score.lower)
         .bind(score.upper)
-        .bind(score.model_version.as_str())
+        .bind(version)
         .bind(score.backend)
         .bind(now)
         .execute()
         .await?;
     transaction.statement(SCORED).bind(now).bind(id).execute().await?;
     transaction.statement(SET_BALANCE_SCORE).bind(score.balance_score()).bind(id).execute().await?;
-    transaction.commit().await
+    transaction.commit().await?;
+    Ok(AfterScoring::Scored)
 }
 
 pub(super) async fn finish_training(

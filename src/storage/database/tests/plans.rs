@@ -5,8 +5,8 @@
 
 use super::*;
 use crate::storage::database::{
-    accounts, assigned_tests, audit, changes, compaction, deletions, event_records, jobs, lake, mails, measurements,
-    models, patient_lists, patients, provider_keys, recordings, second_factors, secrets, sessions, steps,
+    accounts, assigned_tests, attempts, audit, changes, compaction, deletions, event_records, jobs, lake, mails,
+    measurements, models, patient_lists, patients, provider_keys, recordings, second_factors, secrets, sessions, steps,
     test_event_lists, test_events,
 };
 use serde_json::Value;
@@ -18,6 +18,7 @@ const REGISTRY: &[&[Sql]] = &[
     STATEMENTS,
     accounts::STATEMENTS,
     assigned_tests::STATEMENTS,
+    attempts::STATEMENTS,
     audit::STATEMENTS,
     audit::postgres::STATEMENTS,
     audit::sqlite::STATEMENTS,

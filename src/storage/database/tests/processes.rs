@@ -245,7 +245,7 @@ fn deletion(n: u128, patient: &str) -> DeletionRequest {
         patient: PatientId::new(patient).unwrap(),
         what: Deleted::Event,
         rule: RULE,
-        grace: Grace { conversion: second, training: second },
+        grace: Grace { conversion: second, training: second, report: TimeDelta::zero() },
     }
 }
 

@@ -36,7 +36,7 @@ impl Clinic {
             address_hash: &[2; 32],
             expires_at: later(60),
         };
-        database.create_session(new, now()).await.unwrap();
+        database.create_session(new, 10, now()).await.unwrap();
         let link = PatientLink { care_provider: id.clone(), patient: PatientId::new("p-1").unwrap() };
         database.link_patient(&link, now()).await.unwrap();
         Self { id, account, session }

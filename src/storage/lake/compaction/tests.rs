@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::clock::SystemClock;
+use crate::domain::ids::Movement;
 use crate::storage::lake::sql::tests::{Lake, SAMPLES, id, patient, rows};
 use crate::storage::objects::tests::stores::{self, Store};
 
@@ -10,7 +11,7 @@ impl Lake {
         let mut rule = CompactionRule {
             recordings: 2,
             samples: 1_000_000,
-            every: TimeDelta::hours(1),
+            every: Some(TimeDelta::hours(1)),
             grace: TimeDelta::zero(),
             lease: TimeDelta::minutes(1),
         };
@@ -29,6 +30,12 @@ impl Lake {
     async fn compacted(&self) -> Vec<ObjectKey> {
         let page = self.objects.list("parquet_data/compacted_tests/", None).await.unwrap();
         page.objects.into_iter().map(|object| object.key).collect()
+    }
+
+    /// Where one of the recordings of [`filled`] has its own file.
+    fn own_file(&self, n: u128, who: &str) -> ObjectKey {
+        let day = Day { year: 2026, month: 1 + n as u32 % 2, day: 1 + n as u32 };
+        ObjectKey::parquet(&patient(who), &Movement::new("sit-to-stand").unwrap(), day, id(n))
     }
 
     async fn files(&self) -> u64 {
@@ -107,17 +114,10 @@ async fn what_is_deleted_leaves_the_query_at_once_and_the_file_with_the_next_com
         let gone: Vec<String> = gone.iter().map(|n| id(*n).to_string()).collect();
         before.lines().filter(|line| !gone.iter().any(|id| line.contains(id))).map(|line| format!("{line}\n")).collect()
     };
-    // 4 and 6: taken out, as where the objects are deleted and the rows are not yet.
-    for n in [4, 6] {
-        lake.database.take_out_of_lake_file(id(n)).await.unwrap();
-    }
-    assert_eq!(everything(&lake).await, before, "it is read from its own file");
-    let own = |n: u128, who: &str| {
-        let day = Day { year: 2026, month: 1 + n as u32 % 2, day: 1 + n as u32 };
-        ObjectKey::parquet(&patient(who), &crate::domain::ids::Movement::new("sit-to-stand").unwrap(), day, id(n))
-    };
-    lake.objects.delete(&own(4, "p-1")).await.unwrap();
-    assert_eq!(everything(&lake).await, without(&[4]));
+    // Of a month with others, and one that is alone in its month.
+    lake.delete(4, "p-1").await;
+    lake.delete(6, "p: 2%").await;
+    assert_eq!(everything(&lake).await, without(&[4, 6]));
     let engine = lake.engine();
     assert_eq!(
         rows(&engine, "SELECT count(ay) FROM samples WHERE test_event_id = '00000000-0000-0000-0000-000000000004'")
@@ -129,18 +129,23 @@ async fn what_is_deleted_leaves_the_query_at_once_and_the_file_with_the_next_com
         format!("{}\n", 3 * SAMPLES)
     );
 
+    // It is not time, and what is new is left alone: but what is deleted does not wait for that.
+    lake.add(13, "p-1", "sit-to-stand", 3, 20).await;
+    let with_the_new = everything(&lake).await;
     let old = lake.compacted().await;
-    compaction.run(When::Now).await.unwrap();
-    assert_eq!(everything(&lake).await, without(&[4]));
-    compaction.run(When::Now).await.unwrap();
+    let done = compaction.run(When::Due).await.unwrap().unwrap();
+    assert_eq!((done.recordings, done.files), (3, 1), "{done:?}");
+    assert_eq!(everything(&lake).await, with_the_new);
+    assert_eq!(compaction.run(When::Due).await.unwrap().unwrap().removed, 2);
     let new = lake.compacted().await;
-    assert_eq!(new.iter().filter(|key| !old.contains(key)).count(), 2, "{old:?} {new:?}");
+    assert_eq!(new.iter().filter(|key| !old.contains(key)).count(), 1, "{old:?} {new:?}");
     for key in &new {
         let bytes = lake.objects.get(key, None).await.unwrap();
-        let gone = id(4).to_string();
-        assert!(!bytes.windows(gone.len()).any(|window| window == gone.as_bytes()), "its samples are in no file");
+        for gone in [4, 6].map(|n| id(n).to_string()) {
+            assert!(!bytes.windows(gone.len()).any(|window| window == gone.as_bytes()), "its samples are in no file");
+        }
     }
-    assert_eq!(compaction.run(When::Now).await.unwrap().unwrap(), Compacted::default(), "and that is the end of it");
+    assert_eq!(compaction.run(When::Due).await.unwrap(), None, "and that is the end of it");
 }
 
 stores::on_each_store! {
@@ -166,28 +171,71 @@ async fn a_file_has_no_more_samples_than_it_may_and_a_full_one_is_left_as_it_is(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_dead_compaction_left_is_used_or_removed() {
+async fn no_two_compactions_make_one_object_and_what_a_dead_one_left_is_removed() {
     let lake = filled(stores::folder()).await;
     let before = everything(&lake).await;
     let compaction = lake.compaction(|_| {});
     // It dies after it made a file and before it said so.
     let now = compaction.clock.now();
-    let lease = lake.database.take_compaction("dead", now, now, true).await.unwrap().unwrap();
+    let time = CompactionTime { now, until: now, periodic: true, removable: now };
+    let lease = lake.database.take_compaction("dead", &time, true).await.unwrap().unwrap();
     let partition = lake.database.to_compact(&[patient("p-1")], 1, now).await.unwrap().remove(0);
     let (_, recordings) = lake.database.lake_partition(&partition).await.unwrap();
-    let left = compaction.make(lease, &partition, &[], recordings[..2].to_vec()).await.unwrap().unwrap();
-    let same = compaction.make(lease, &partition, &[], recordings.clone()).await.unwrap().unwrap();
-    let bytes = lake.objects.get(&same.key, None).await.unwrap();
-    assert_eq!((lake.compacted().await.len(), lake.files().await), (2, 12));
+    let left = compaction.make(lease, &partition, &[], recordings.clone()).await.unwrap().unwrap();
+    assert_eq!((lake.compacted().await.len(), lake.files().await), (1, 12));
     assert_eq!(everything(&lake).await, before);
+    // Another makes a file of the same recordings, while the dead one is still on its way with its own.
+    let other = lake.database.take_compaction("quick", &time, true).await.unwrap().unwrap();
+    let quick = compaction.make(other, &partition, &[], recordings.clone()).await.unwrap().unwrap();
+    assert_ne!(quick.key, left.key);
+    lake.database.replace_lake_files(other, &[], std::slice::from_ref(&quick), now, now).await.unwrap();
+    let late = compaction.objects.put(&left.key, "late".into()).await;
+    assert!(late.is_ok(), "{late:?}");
+    assert_eq!(everything(&lake).await, before);
+    let refused = lake.database.replace_lake_files(lease, &[], &[left.clone()], now, now).await;
+    assert!(matches!(refused, Err(DatabaseError::Fenced)), "{refused:?}");
 
     compaction.run(When::Now).await.unwrap().unwrap();
     assert_eq!(everything(&lake).await, before);
     let compacted = lake.compacted().await;
-    assert!(!compacted.contains(&left.key) && compacted.contains(&same.key), "{compacted:?}");
-    assert_eq!(lake.objects.get(&same.key, None).await.unwrap(), bytes, "made again it is the same");
-    let refused = lake.database.replace_lake_files(lease, &[], &[left], now, now).await;
-    assert!(matches!(refused, Err(DatabaseError::Fenced)), "{refused:?}");
+    assert!(!compacted.contains(&left.key) && compacted.contains(&quick.key), "{compacted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nothing_is_compacted_from_time_to_time_what_is_deleted_leaves_the_files_all_the_same() {
+    let lake = filled(stores::folder()).await;
+    lake.compaction(|_| {}).run(When::Now).await.unwrap();
+    let never = lake.compaction(|rule| rule.every = None);
+    assert_eq!(never.run(When::Due).await.unwrap(), None);
+    lake.delete(6, "p: 2%").await;
+    assert_eq!(never.run(When::Due).await.unwrap().unwrap().partitions, 1);
+    assert_eq!(never.run(When::Due).await.unwrap().unwrap().removed, 1);
+    assert_eq!(never.run(When::Due).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_that_cannot_be_read_holds_up_its_month_alone() {
+    let lake = filled(stores::folder()).await;
+    let compaction = lake.compaction(|_| {});
+    lake.objects.put(&lake.own_file(5, "p-1"), "no Parquet".into()).await.unwrap();
+    let done = compaction.run(When::Now).await.unwrap().unwrap();
+    // Of the five months that of the fifth recording is left, with four recordings in it.
+    assert_eq!((done.partitions, done.recordings, done.failed), (4, 8, 1), "{done:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_copy_of_samples_stays() {
+    let lake = filled(stores::folder()).await;
+    let compaction = lake.compaction(|_| {});
+    compaction.run(When::Now).await.unwrap();
+    lake.objects.delete(&lake.own_file(2, "p-1")).await.unwrap();
+    lake.delete(4, "p-1").await;
+    let before = everything(&lake).await;
+    assert!(before.contains(&id(2).to_string()), "it is in the compacted file");
+    for _ in 0..2 {
+        assert_eq!(compaction.run(When::Now).await.unwrap().unwrap().failed, 1);
+        assert_eq!(everything(&lake).await, before);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -201,7 +249,7 @@ async fn a_query_that_began_before_a_compaction_reads_on() {
         .query(everything.to_owned(), LakeScope::Everyone, crate::storage::lake::sql::Allowed::Select)
         .await
         .unwrap();
-    lake.database.take_out_of_lake_file(id(1)).await.unwrap();
+    lake.delete(1, "p-1").await;
     compaction.run(When::Now).await.unwrap();
     compaction.run(When::Now).await.unwrap();
     let mut count = 0;

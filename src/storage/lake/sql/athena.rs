@@ -4,43 +4,31 @@
 //! in which every table is a common table expression of ours, with the reader's patients in its condition. A text that names
 //! anything else does not become a plan.
 
-use super::check::{self, Allowed};
+mod statement;
+
 use super::parts::{Counts, Reader};
-use super::wanted::Wanted;
-use super::{AHEAD, Answer, Limits, QueryError, Work, session};
+use super::{AHEAD, Answer, Limits, QueryError, Work};
 use crate::domain::access::LakeScope;
 use crate::domain::entropy::Entropy;
-use crate::domain::ids::PatientId;
-use crate::domain::recording::AXES;
 use crate::storage::aws::{Credentials, NoCredentials, environment};
 use crate::storage::database::Database;
 use crate::storage::objects::Objects;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, SchemaRef};
 use aws_sdk_athena::Client;
 use aws_sdk_athena::config::timeout::TimeoutConfig;
 use aws_sdk_athena::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_athena::types::{
     QueryExecutionContext, QueryExecutionState, QueryExecutionStatus, ResultConfiguration, Row,
 };
-use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::logical_expr::LogicalPlan;
-use datafusion::sql::parser::{DFParser, Statement};
-use datafusion::sql::sqlparser::ast::{
-    DataType as SqlType, Expr, ObjectName, Query, Statement as SqlStatement, Value, visit_relations,
-};
-use datafusion::sql::unparser::Unparser;
-use datafusion::sql::unparser::dialect::CustomDialectBuilder;
-use std::ops::ControlFlow;
+use statement::restricted;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-/// Patients that the condition of a query names at most: Athena finds partitions by them.
-const MOST_PATIENTS: usize = 1_000;
 /// Pauses between two looks at a query: the first, and the longest.
 const LOOK: Duration = Duration::from_millis(100);
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
@@ -125,7 +113,7 @@ impl Athena {
     /// [`QueryError`].
     pub async fn query(&self, sql: String, scope: LakeScope) -> Result<Answer, QueryError> {
         let inner = &self.0;
-        let permit = inner.permits.clone().try_acquire_owned().map_err(|_| QueryError::Busy)?;
+        let place = Arc::new(inner.permits.clone().try_acquire_owned().map_err(|_| QueryError::Busy)?);
         let deadline = Instant::now() + inner.limits.deadline;
         let counts = Arc::new(Counts::default());
         let reader = Reader {
@@ -142,17 +130,27 @@ impl Athena {
         let (execution, schema) =
             Box::pin(tokio::time::timeout_at(deadline, work)).await.map_err(|_| QueryError::TooSlow)??;
         let (rows, batches) = mpsc::channel(AHEAD);
-        let (this, of) = (self.clone(), schema.clone());
-        let counted = counts.clone();
+        let (this, of, most_bytes) = (self.clone(), schema.clone(), inner.limits.bytes);
+        let (counted, held) = (counts.clone(), place.clone());
         let run = async move {
-            let _permit = permit;
+            let _place = held;
             let mut running = Running { inner: this.0, execution: Some(execution) };
             let outcome = tokio::time::timeout_at(deadline, Box::pin(running.run(&of, &counted, &rows))).await;
             let last = outcome.unwrap_or(Err(QueryError::TooSlow)).map(|()| None);
             drop(rows.send(last).await);
         };
         let work = Work(tokio::spawn(run).abort_handle());
-        Ok(Answer { schema, batches, counts, deadline, _work: work, _threads: None })
+        Ok(Answer {
+            schema,
+            most_bytes,
+            batches,
+            counts,
+            deadline,
+            place: Some(place),
+            kept: None,
+            _work: work,
+            _threads: None,
+        })
     }
 }
 
@@ -308,103 +306,6 @@ fn batch(schema: &SchemaRef, rows: &[Row]) -> Result<RecordBatch, QueryError> {
         .collect();
     let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(rows.len()));
     RecordBatch::try_new_with_options(schema.clone(), columns?, &options).map_err(internal)
-}
-
-/// The query for Athena, and the columns of its result.
-async fn restricted(
-    reader: &Reader,
-    limits: &Limits,
-    settings: &AthenaSettings,
-    sql: &str,
-) -> Result<(String, SchemaRef), QueryError> {
-    let session = session::open(reader, limits)?;
-    let state = session.state();
-    let plan = state.statement_to_plan(check::parse(sql, Allowed::Select)?).await.map_err(QueryError::of_plan)?;
-    super::only_reads(&plan)?;
-    let optimized = state.optimize(&plan).map_err(QueryError::of_plan)?;
-    let wanted = patients_named(&optimized)?;
-    let Some(patients) = reader.patients(&wanted, MOST_PATIENTS).await? else {
-        return Err(QueryError::Refused(format!(
-            "with Athena a query names its patients where there are more than {MOST_PATIENTS}: patient_id IN (…)"
-        )));
-    };
-    let text = written(&plan, settings, &patients)?;
-    let fields = plan.schema().fields().iter().map(|field| {
-        let text = matches!(field.data_type(), DataType::Utf8View | DataType::LargeUtf8 | DataType::Null);
-        let kind = if text { DataType::Utf8 } else { field.data_type().clone() };
-        Field::new(field.name(), kind, true)
-    });
-    Ok((text, Arc::new(Schema::new(fields.collect::<Vec<_>>()))))
-}
-
-/// What the conditions of every table together leave, where there is one table; otherwise nothing is known.
-fn patients_named(plan: &LogicalPlan) -> Result<Wanted, QueryError> {
-    let mut scans = Vec::new();
-    let mut foreign = false;
-    let visited = plan.apply_with_subqueries(|node| {
-        if let LogicalPlan::TableScan(scan) = node {
-            foreign |= scan.table_name.table() != "samples";
-            scans.push(Wanted::of(&scan.filters));
-        }
-        Ok(TreeNodeRecursion::Continue)
-    });
-    visited.map_err(QueryError::of_plan)?;
-    if foreign {
-        return Err(QueryError::Refused("with Athena there is the table samples alone".to_owned()));
-    }
-    match scans.pop() {
-        Some(only) if scans.is_empty() => Ok(only),
-        _ => Ok(Wanted::default()),
-    }
-}
-
-/// The plan as SQL whose only table is our own expression.
-fn written(plan: &LogicalPlan, settings: &AthenaSettings, patients: &[PatientId]) -> Result<String, QueryError> {
-    let dialect = CustomDialectBuilder::new()
-        .with_identifier_quote_style('"')
-        .with_float64_ast_dtype(SqlType::Double(datafusion::sql::sqlparser::ast::ExactNumberInfo::None))
-        .with_utf8_cast_dtype(SqlType::Varchar(None))
-        .with_large_utf8_cast_dtype(SqlType::Varchar(None))
-        .build();
-    let SqlStatement::Query(mut query) = Unparser::new(&dialect).plan_to_sql(plan).map_err(QueryError::of_plan)? else {
-        return Err(QueryError::Refused("only SELECT is run".to_owned()));
-    };
-    let foreign = visit_relations(&query, |name: &ObjectName| {
-        if name.0.len() == 1 && name.to_string().trim_matches('"') == "samples" {
-            ControlFlow::Continue(())
-        } else {
-            ControlFlow::Break(())
-        }
-    });
-    if foreign.is_break() || query.with.is_some() {
-        return Err(QueryError::Refused("with Athena the table is named samples, without a schema".to_owned()));
-    }
-    query.with = ours(settings, patients)?.with;
-    Ok(query.to_string())
-}
-
-/// A query that begins with `samples` as the reader sees it.
-fn ours(settings: &AthenaSettings, patients: &[PatientId]) -> Result<Query, QueryError> {
-    let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-    let text = |id: &PatientId| Expr::value(Value::SingleQuotedString(id.as_str().to_owned())).to_string();
-    let condition = if patients.is_empty() {
-        "1 = 0".to_owned()
-    } else {
-        format!("patient_id IN ({})", patients.iter().map(text).collect::<Vec<_>>().join(", "))
-    };
-    let sql = format!(
-        "WITH samples AS (SELECT patient_id, movement, year, month, day,
-             regexp_extract(\"$path\", 'test_event_id=([0-9a-f-]+)', 1) AS test_event_id, ts, {}, utc_offset_minutes
-         FROM {}.{} WHERE {condition}) SELECT 1",
-        AXES.join(", "),
-        quoted(&settings.database),
-        quoted(&settings.table),
-    );
-    let internal = || QueryError::Internal("our own part of a query does not parse".into());
-    let statement = DFParser::parse_sql(&sql).map_err(QueryError::of_plan)?.pop_front();
-    let Some(Statement::Statement(statement)) = statement else { return Err(internal()) };
-    let SqlStatement::Query(query) = *statement else { return Err(internal()) };
-    Ok(*query)
 }
 
 #[cfg(test)]

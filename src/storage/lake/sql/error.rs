@@ -1,5 +1,6 @@
 //! Why a query was not answered.
 
+use super::output::{TABLE_ROWS, TABLE_VALUES};
 use crate::storage::database::DatabaseError;
 use crate::storage::objects::ObjectError;
 use datafusion::error::DataFusionError;
@@ -25,6 +26,14 @@ pub enum QueryError {
     /// Its result is longer than it may be.
     #[error("the result is longer than {0} bytes: narrow the query, or give it a LIMIT")]
     Bytes(u64),
+    /// A table of it would have more rows or values than are drawn.
+    #[error(
+        "a table has at most {TABLE_ROWS} rows and {TABLE_VALUES} values: give the query a LIMIT, or ask for csv, json or arrow"
+    )]
+    Table,
+    /// What it reads was deleted since it was planned.
+    #[error("a recording was deleted while the query was under way: ask again")]
+    Changed,
     /// It would read more files than it may.
     #[error("the query reads more than {0} files: name patients, a movement or months")]
     Files(u32),
@@ -82,11 +91,9 @@ impl QueryError {
         #[expect(clippy::wildcard_enum_match_arm, reason = "DataFusion's errors are open")]
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => return Ok(Self::Memory),
+            // The store's are told apart by what it said of itself.
             DataFusionError::ObjectStore(_) | DataFusionError::ParquetError(_) | DataFusionError::IoError(_) => {
-                return Ok(match objects_cause(&error) {
-                    Some(away) => Self::Objects(ObjectError::Unavailable(away)),
-                    None => Self::Internal(error.into()),
-                });
+                return Ok(Self::Internal(error.into()));
             }
             _ => {}
         }
@@ -116,18 +123,6 @@ fn ours(error: DataFusionError) -> Result<Box<QueryError>, DataFusionError> {
         },
         other => Err(other),
     }
-}
-
-/// Why the object store is away, where that is what stopped a read.
-fn objects_cause(error: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(ObjectError::Unavailable(reason)) = error.downcast_ref::<ObjectError>() {
-            return Some(reason);
-        }
-        cause = error.source();
-    }
-    None
 }
 
 /// What DataFusion says, on one line and not without end.

@@ -7,6 +7,7 @@
 #[cfg(feature = "aws")]
 mod athena;
 mod check;
+mod encoded;
 mod error;
 mod guard;
 mod output;
@@ -22,8 +23,9 @@ mod wanted;
 #[cfg(feature = "aws")]
 pub use athena::{Athena, AthenaSettings};
 pub use check::Allowed;
+pub use encoded::Encoded;
 pub use error::QueryError;
-pub use output::{Encoder, Format};
+pub use output::{Bounds, Encoder, Format};
 
 use crate::domain::access::LakeScope;
 use crate::domain::ids::PatientId;
@@ -34,6 +36,7 @@ use arrow::datatypes::SchemaRef;
 use datafusion::physical_plan::execute_stream;
 use futures_util::StreamExt;
 use parts::{Counts, Reader};
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -58,7 +61,7 @@ pub struct Limits {
     pub deadline: Duration,
     /// Rows of a result.
     pub rows: u64,
-    /// Bytes of a result in memory, as Arrow has them.
+    /// Bytes of a result: in memory, as Arrow has them, and as they are written.
     pub bytes: u64,
     /// Files that one table may read.
     pub files: u32,
@@ -111,9 +114,15 @@ struct Inner {
 pub struct Answer {
     /// The columns.
     pub schema: SchemaRef,
+    /// Bytes of the result as it is written, at most.
+    pub most_bytes: u64,
     batches: mpsc::Receiver<Result<Option<RecordBatch>, QueryError>>,
     counts: Arc<Counts>,
     deadline: Instant,
+    /// Its place among the queries that run, until its last rows are taken.
+    place: Option<Arc<OwnedSemaphorePermit>>,
+    /// What is let go when it is over.
+    kept: Option<Box<dyn Any + Send + Sync>>,
     _work: Work,
     /// What it runs on.
     _threads: Option<Arc<Inner>>,
@@ -168,7 +177,7 @@ impl DataFusion {
     /// # Errors
     /// [`QueryError`].
     pub async fn query(&self, sql: String, scope: LakeScope, allowed: Allowed) -> Result<Answer, QueryError> {
-        let permit = self.0.permits.clone().try_acquire_owned().map_err(|_| QueryError::Busy)?;
+        let place = Arc::new(self.0.permits.clone().try_acquire_owned().map_err(|_| QueryError::Busy)?);
         let deadline = Instant::now() + self.0.limits.deadline;
         let counts = Arc::new(Counts::default());
         let reader = Reader {
@@ -180,16 +189,24 @@ impl DataFusion {
         };
         let (schema, planned) = oneshot::channel();
         let (rows, batches) = mpsc::channel(AHEAD);
-        let run = Run { reader, limits: self.0.limits.clone(), deadline, schema, rows, _permit: permit };
+        let run = Run { reader, limits: self.0.limits.clone(), deadline, schema, rows, _place: place.clone() };
         let threads = self.0.threads.as_ref().ok_or(QueryError::Busy)?;
         let work = Work(threads.spawn(run.run(sql, allowed)).abort_handle());
         // Planning has no place where it could be stopped: who asked does not wait for it.
         match tokio::time::timeout_at(deadline + GRACE, planned).await {
             Err(_) => Err(QueryError::TooSlow),
             Ok(Err(_)) => Err(QueryError::Internal("a query ended without an answer".into())),
-            Ok(Ok(schema)) => {
-                Ok(Answer { schema: schema?, batches, counts, deadline, _work: work, _threads: Some(self.0.clone()) })
-            }
+            Ok(Ok(schema)) => Ok(Answer {
+                schema: schema?,
+                most_bytes: self.0.limits.bytes,
+                batches,
+                counts,
+                deadline,
+                place: Some(place),
+                kept: None,
+                _work: work,
+                _threads: Some(self.0.clone()),
+            }),
         }
     }
 }
@@ -201,11 +218,22 @@ impl Answer {
     /// [`QueryError`]; then what was given before is not the whole result.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, QueryError> {
         // A query says itself that it is over its time, unless it is in the middle of something that does not end.
-        match tokio::time::timeout_at(self.deadline + GRACE, self.batches.recv()).await {
+        let next = match tokio::time::timeout_at(self.deadline + GRACE, self.batches.recv()).await {
             Err(_) => Err(QueryError::TooSlow),
             Ok(Some(next)) => next,
             Ok(None) => Err(QueryError::Internal("a query ended before its last row".into())),
+        };
+        if !matches!(next, Ok(Some(_))) {
+            self.place = None;
         }
+        next
+    }
+
+    /// Keeps something until it is over.
+    #[must_use]
+    pub fn keeping(mut self, kept: impl Any + Send + Sync) -> Self {
+        self.kept = Some(Box::new(kept));
+        self
     }
 
     /// Whose recordings it reads, at most.
@@ -228,7 +256,7 @@ struct Run {
     deadline: Instant,
     schema: oneshot::Sender<Result<SchemaRef, QueryError>>,
     rows: mpsc::Sender<Result<Option<RecordBatch>, QueryError>>,
-    _permit: OwnedSemaphorePermit,
+    _place: Arc<OwnedSemaphorePermit>,
 }
 
 impl Run {
@@ -236,7 +264,7 @@ impl Run {
         let planned = tokio::time::timeout_at(self.deadline, plan(&self.reader, &self.limits, &sql, allowed)).await;
         let mut stream = match planned.unwrap_or(Err(QueryError::TooSlow)) {
             Ok(stream) => stream,
-            Err(error) => return drop(self.schema.send(Err(error))),
+            Err(error) => return drop(self.schema.send(Err(self.reader.counts.explain(error)))),
         };
         if self.schema.send(Ok(stream.schema())).is_err() {
             return;
@@ -246,7 +274,7 @@ impl Run {
             let next = match tokio::time::timeout_at(self.deadline, stream.next()).await {
                 Err(_) => Err(QueryError::TooSlow),
                 Ok(None) => Ok(None),
-                Ok(Some(Err(error))) => Err(QueryError::of_run(error)),
+                Ok(Some(Err(error))) => Err(self.reader.counts.explain(QueryError::of_run(error))),
                 Ok(Some(Ok(batch))) => {
                     rows += batch.num_rows() as u64;
                     bytes += batch.get_array_memory_size() as u64;

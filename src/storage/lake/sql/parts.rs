@@ -5,7 +5,7 @@ use super::wanted::Wanted;
 use crate::domain::access::LakeScope;
 use crate::domain::ids::PatientId;
 use crate::storage::database::{Database, LakePart, LakeRecording};
-use crate::storage::objects::Objects;
+use crate::storage::objects::{ObjectError, Objects};
 use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,14 +29,50 @@ pub(super) struct Reader {
 #[derive(Debug, Default)]
 pub(super) struct Counts {
     pub(super) files: AtomicU64,
-    pub(super) bytes: Arc<AtomicU64>,
+    pub(super) bytes: AtomicU64,
     patients: Mutex<BTreeSet<PatientId>>,
+    fault: Mutex<Option<StoreFault>>,
+}
+
+/// Why a file could not be read. Whoever reads Parquet makes a text of it.
+#[derive(Debug, Clone, Copy)]
+enum StoreFault {
+    Gone,
+    Away(&'static str),
 }
 
 impl Counts {
     /// Notes whose recordings are read.
     pub(super) fn reads(&self, patients: impl IntoIterator<Item = PatientId>) {
         self.patients.lock().unwrap_or_else(PoisonError::into_inner).extend(patients);
+    }
+
+    /// Notes that a file could not be read.
+    pub(super) fn failed(&self, error: &ObjectError) {
+        let fault = match error {
+            ObjectError::NotFound => StoreFault::Gone,
+            ObjectError::Unavailable(reason) => StoreFault::Away(reason),
+            ObjectError::Exists
+            | ObjectError::Corrupt
+            | ObjectError::TooLarge
+            | ObjectError::NoSpace
+            | ObjectError::Refused(_)
+            | ObjectError::Io(_) => return,
+        };
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+    }
+
+    /// The error of a query, by what the store said, where that is what ended it.
+    pub(super) fn explain(&self, error: QueryError) -> QueryError {
+        let fault = *self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+        match (error, fault) {
+            // There it was when the query was planned.
+            (QueryError::Internal(_), Some(StoreFault::Gone)) => QueryError::Changed,
+            (QueryError::Internal(_), Some(StoreFault::Away(reason))) => {
+                QueryError::Objects(ObjectError::Unavailable(reason))
+            }
+            (error, _) => error,
+        }
     }
 
     /// Whose recordings are read.

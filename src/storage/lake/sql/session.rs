@@ -153,7 +153,7 @@ fn build(reader: &Reader, limits: &Limits) -> Result<SessionContext> {
         .with_memory_pool(Arc::new(GreedyMemoryPool::new(limits.memory_bytes)))
         .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
         .build_arc()?;
-    let store = Reading::new(reader.objects.clone(), reader.counts.bytes.clone());
+    let store = Reading::new(reader.objects.clone(), reader.counts.clone());
     runtime.register_object_store(ObjectStoreUrl::parse(STORE)?.as_ref(), Arc::new(store));
     let mut config = SessionConfig::new().with_target_partitions(limits.threads).with_information_schema(false);
     let options = config.options_mut();

@@ -1,5 +1,6 @@
 //! The object store as DataFusion reads it: our own, for reading only. What is read is counted.
 
+use super::parts::Counts;
 use crate::domain::object_key::ObjectKey;
 use crate::storage::objects::{ObjectError, Objects};
 use async_trait::async_trait;
@@ -15,24 +16,32 @@ use futures_util::stream::{self, BoxStream};
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 /// Our objects, for one query.
 #[derive(Debug, Clone)]
 pub(super) struct Reading {
     objects: Objects,
-    bytes: Arc<AtomicU64>,
+    counts: Arc<Counts>,
 }
 
 impl Reading {
-    pub(super) fn new(objects: Objects, bytes: Arc<AtomicU64>) -> Self {
-        Self { objects, bytes }
+    pub(super) fn new(objects: Objects, counts: Arc<Counts>) -> Self {
+        Self { objects, counts }
     }
 
     async fn read(&self, location: &Path, range: Range<u64>) -> Result<Bytes> {
-        let bytes = self.objects.get_range(&key(location)?, range).await.map_err(failed)?;
-        self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let bytes = self.objects.get_range(&key(location)?, range).await.map_err(|error| self.failed(error))?;
+        self.counts.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         Ok(bytes)
+    }
+}
+
+impl Reading {
+    /// Without the object's key.
+    fn failed(&self, error: ObjectError) -> Error {
+        self.counts.failed(&error);
+        Error::Generic { store: "lake", source: error.into() }
     }
 }
 
@@ -58,11 +67,6 @@ fn key(location: &Path) -> Result<ObjectKey> {
     Ok(ObjectKey::from_row(text.map_err(|error| Error::Generic { store: "lake", source: error.into() })?.into_owned()))
 }
 
-/// Without the object's key.
-fn failed(error: ObjectError) -> Error {
-    Error::Generic { store: "lake", source: error.into() }
-}
-
 fn refused<T>(operation: &str) -> Result<T> {
     Err(Error::NotImplemented { operation: operation.to_owned(), implementer: "a lake that is only read".to_owned() })
 }
@@ -70,7 +74,7 @@ fn refused<T>(operation: &str) -> Result<T> {
 #[async_trait]
 impl ObjectStore for Reading {
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        let size = self.objects.size(&key(location)?).await.map_err(failed)?;
+        let size = self.objects.size(&key(location)?).await.map_err(|error| self.failed(error))?;
         let meta = ObjectMeta { location: location.clone(), ..meta(&key(location)?, size) };
         let range = match &options.range {
             None => 0..size,

@@ -1,11 +1,15 @@
 //! What a reader sees, and what a query costs at most, on the folder and on moto. (s3s-fs keeps an object's metadata in a file
 //! whose name is too long for the keys of Parquet files.)
 
+mod results;
+
 use super::*;
 use crate::domain::ids::{CareProviderId, Movement, PatientId, TestEventId};
 use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::{Day, Quality, parse};
-use crate::storage::database::{CareProvider, Conversion, JobKind, NewRecording, PatientLink, TrainingRule};
+use crate::storage::database::{
+    CareProvider, Conversion, Deleted, DeletionRequest, Grace, JobKind, NewRecording, PatientLink, TrainingRule,
+};
 use crate::storage::lake::to_parquet;
 use crate::storage::objects::Digest;
 use crate::storage::objects::tests::stores::{self, Store};
@@ -95,6 +99,21 @@ impl Lake {
         self.database.finish_conversion(job.fence, job.subject, &conversion, rule, now()).await.unwrap();
     }
 
+    /// Deletes an event as the program does: its rows, and then its objects.
+    pub(in crate::storage::lake) async fn delete(&self, n: u128, who: &str) {
+        let none = TimeDelta::zero();
+        let request = DeletionRequest {
+            id: id(n),
+            patient: patient(who),
+            what: Deleted::Event,
+            rule: TrainingRule { minimum: 10, every: 10 },
+            grace: Grace { conversion: none, training: none, report: none },
+        };
+        assert!(self.database.delete_event(&request, now()).await.unwrap());
+        let deletion = self.database.pending_deletion(id(n)).await.unwrap().unwrap();
+        self.objects.delete_all(&deletion.keys).await.unwrap();
+    }
+
     /// Links patients to a care provider.
     pub(in crate::storage::lake) async fn link(&self, provider: &str, patients: &[&str]) -> LakeScope {
         let id = CareProviderId::new(provider).unwrap();
@@ -128,7 +147,7 @@ impl Lake {
 /// The result as CSV without its header, and what it cost.
 async fn ask(engine: &DataFusion, scope: &LakeScope, sql: &str) -> Result<(String, Cost), QueryError> {
     let mut answer = engine.query(sql.to_owned(), scope.clone(), Allowed::Select).await?;
-    let mut encoder = Encoder::new(Format::Csv, &answer.schema)?;
+    let mut encoder = Encoder::new(Format::Csv, &answer.schema, Bounds::of_a_file(answer.most_bytes))?;
     let mut text = Vec::new();
     while let Some(batch) = answer.next().await? {
         text.extend(encoder.rows(batch)?);
@@ -414,7 +433,7 @@ async fn a_result_is_written_in_each_format() {
     let sql = "SELECT patient_id AS who, count(*) AS n, max(ax) AS \"a,b\", NULL AS nothing FROM samples GROUP BY 1 ORDER BY 1";
     let write = async |format, sql: &str| {
         let mut answer = engine.query(sql.to_owned(), LakeScope::Everyone, Allowed::Select).await.unwrap();
-        let mut encoder = Encoder::new(format, &answer.schema).unwrap();
+        let mut encoder = Encoder::new(format, &answer.schema, Bounds::of_a_file(answer.most_bytes)).unwrap();
         let mut bytes = Vec::new();
         while let Some(batch) = answer.next().await.unwrap() {
             bytes.extend(encoder.rows(batch).unwrap());

@@ -88,3 +88,20 @@ pub(super) async fn what_retention_takes_away_leaves_a_chain_that_begins_later(d
     assert_eq!(database.audit_records(&filter).await.unwrap().len(), 2);
     assert_eq!(database.last_audit_before(later(4)).await.unwrap(), None);
 }
+
+pub(super) async fn a_wrong_clock_takes_no_recent_row_away(database: &Database) {
+    // The fourth is by a clock that is behind, the sixth by one that is ahead.
+    for at in [0, 1, 10, 2, 11, 99, 12, 13] {
+        database.append_audit(&Entry::by_bucket("land").into_records(later(at))).await.unwrap();
+    }
+    let last = async |at| database.last_audit_before(later(at)).await.unwrap().map(|mark| mark.position);
+    assert_eq!(last(0).await, None);
+    assert_eq!(last(3).await, Some(2), "the third is recent");
+    assert_eq!(last(11).await, Some(4));
+    assert_eq!(last(50).await, Some(5), "what comes after a row from then on stays with it");
+    assert_eq!(last(100).await, Some(8));
+    database.mark_audit_pruned(database.last_audit_before(later(3)).await.unwrap().unwrap()).await.unwrap();
+    assert_eq!(database.prune_audit(10).await.unwrap(), 2);
+    assert_eq!(last(3).await, None);
+    assert_eq!(last(11).await, Some(4));
+}

@@ -23,10 +23,20 @@ pub(super) async fn what_changed_is_found_with_who_cares_for_its_patient(databas
         let at = later(i64::try_from(n).unwrap());
         database.accept_recording(&new(n, patient, None), at).await.unwrap();
     }
-    let changed = database.changed_since(later(2), 10).await.unwrap();
-    assert_eq!(changed, [(id(2), later(2)), (id(3), later(3))]);
-    assert_eq!(database.changed_since(later(1), 2).await.unwrap().len(), 2);
-    assert_eq!(database.changed_since(later(4), 2).await.unwrap(), []);
+    // Many change at one time: a page ends among them, and the next goes on behind it.
+    for n in [0, 12, 13, 14, 15] {
+        database.accept_recording(&new(n, "p-2", None), later(4)).await.unwrap();
+    }
+    let (mut changed, mut after) = (Vec::new(), ChangePlace::before(later(2)));
+    loop {
+        let page = database.changed_since(after, 2).await.unwrap();
+        assert!(page.len() <= 2);
+        let Some(last) = page.last() else { break };
+        after = *last;
+        changed.extend(page);
+    }
+    let expected = [(2, 2), (3, 3), (0, 4), (12, 4), (13, 4), (14, 4), (15, 4)];
+    assert_eq!(changed, expected.map(|(n, at)| ChangePlace { at: later(at), id: id(n) }));
     let mut states = database.recording_states(&[id(1), id(3), id(4)]).await.unwrap();
     states.sort_by_key(|state| state.updated_at);
     assert_eq!(states.iter().map(|state| state.test_event_id).collect::<Vec<_>>(), [id(1), id(3)]);

@@ -3,7 +3,8 @@
 use super::*;
 use crate::domain::ids::ModelVersion;
 
-const GRACE: Grace = Grace { conversion: TimeDelta::seconds(90), training: TimeDelta::seconds(600) };
+const GRACE: Grace =
+    Grace { conversion: TimeDelta::seconds(90), training: TimeDelta::seconds(600), report: TimeDelta::seconds(40) };
 
 fn sit_to_stand() -> Movement {
     Movement::new("sit-to-stand").unwrap()
@@ -156,6 +157,105 @@ pub(super) async fn what_a_conversion_under_way_makes_is_removed_once_more(datab
     assert!(matches!(late, Err(DatabaseError::Fenced)), "{late:?}");
     assert_eq!(convert_next(database).await, AfterConversion::Counted);
     assert_eq!(database.recording(id(1)).await.unwrap().unwrap().training_ordinal, Some(1));
+}
+
+pub(super) async fn a_job_that_outlived_its_lease_may_still_make_objects(database: &Database) {
+    let sweep_at = async |n| database.pending_deletion(id(n)).await.unwrap().unwrap().sweep_at;
+    // Whoever held it was struck off, or failed, or stopped in the middle: its last object may be on its way.
+    for n in 1..=4 {
+        database.accept_recording(&new(n, "p-1", Some(50.0)), now()).await.unwrap();
+        let job = lease(database, JobKind::Convert, 1).await.remove(0);
+        match n {
+            1 => assert_eq!(database.release_due_jobs(later(100_000)).await.unwrap(), 1),
+            2 => {
+                let retry = Outcome::Retry { at: later(1_000), reason: "took too long".into() };
+                database.fail_job(&job, &retry, now()).await.unwrap();
+            }
+            3 => {
+                let failure = Failure { code: "attempts_exhausted".into(), message: "given up".into() };
+                database.fail_job(&job, &Outcome::Dead(failure), now()).await.unwrap();
+            }
+            _ => assert_eq!(database.release_all_leases().await.unwrap(), 1),
+        }
+        assert!(database.delete_event(&request(n, Deleted::Event), now()).await.unwrap());
+        assert_eq!(sweep_at(n).await, now() + GRACE.conversion, "{n}");
+    }
+    database.accept_recording(&new(5, "p-1", Some(50.0)), now()).await.unwrap();
+    assert!(database.delete_event(&request(5, Deleted::Event), now()).await.unwrap());
+    assert_eq!(sweep_at(5).await, now(), "nobody ever began");
+    // A training, too, of which another recording than the deleted one is the subject.
+    for n in 6..=9 {
+        train(database, n).await;
+    }
+    let held = lease(database, JobKind::Train, 10).await;
+    assert_eq!(held.len(), 2);
+    assert_eq!(database.release_due_jobs(later(100_000)).await.unwrap(), 2);
+    assert!(database.delete_event(&request(6, Deleted::Event), now()).await.unwrap());
+    assert_eq!(sweep_at(6).await, now() + GRACE.training);
+}
+
+pub(super) async fn a_report_that_was_under_way_is_looked_for_once_more_while_the_id_is_free(database: &Database) {
+    database.accept_recording(&new(1, "p-1", None), now()).await.unwrap();
+    convert_next(database).await;
+    assert!(database.delete_event(&request(1, Deleted::Event), now()).await.unwrap());
+    let pending = database.pending_deletion(id(1)).await.unwrap().unwrap();
+    let report = ObjectKey::pdf(&PatientId::new("p-1").unwrap(), id(1));
+    assert_eq!((pending.sweep_at, pending.report_sweep_at), (now(), now() + GRACE.report));
+    assert_eq!(pending.report, Some(report.clone()));
+    let first = lease(database, JobKind::Delete, 1).await.remove(0);
+    database.postpone_report_sweep(first.fence, id(1), &report, pending.report_sweep_at).await.unwrap();
+    let twice = database.postpone_report_sweep(first.fence, id(1), &report, pending.report_sweep_at).await;
+    assert!(matches!(twice, Err(DatabaseError::Fenced)), "{twice:?}");
+    assert!(database.is_swept(id(1), &PatientId::new("p-1").unwrap()).await.unwrap());
+
+    // Whoever wants it sends it again: the report of the old one is all that is removed then.
+    let again = NewRecording { deletions: 1, ..new(1, "p-1", None) };
+    assert!(!database.claim(id(1)).await.unwrap().being_deleted);
+    assert_eq!(database.accept_recording(&again, now()).await.unwrap(), Acceptance::Accepted);
+    assert_eq!(keys(database, 1).await, [report.to_string()]);
+    assert_eq!(database.release_due_jobs(later(39)).await.unwrap(), 0);
+    assert_eq!(database.release_due_jobs(later(40)).await.unwrap(), 1);
+    let second = lease(database, JobKind::Delete, 1).await.remove(0);
+    // That cannot be done: the new recording has nothing to do with it.
+    let failure = Failure { code: "attempts_exhausted".into(), message: "given up".into() };
+    database.fail_job(&second, &Outcome::Dead(failure), now()).await.unwrap();
+    assert_eq!(database.recording_state(id(1)).await.unwrap().unwrap().status, RecordingStatus::Received);
+    assert_eq!(database.requeue_dead(later(50), 10).await.unwrap(), 1);
+    let second = lease(database, JobKind::Delete, 1).await.remove(0);
+    database.finish_deletion(second.fence, id(1)).await.unwrap();
+    assert_eq!(database.pending_deletion(id(1)).await.unwrap(), None);
+    assert!(database.recording(id(1)).await.unwrap().is_some());
+}
+
+pub(super) async fn a_model_that_was_retired_meanwhile_scores_no_more(database: &Database) {
+    for n in 1..=4 {
+        train(database, n).await;
+        if n % 2 == 0 {
+            let job = lease(database, JobKind::Train, 1).await.remove(0);
+            let model = NewModel { last_ordinal: n as i64, ..model(if n == 2 { "v2" } else { "v4" }, "p-1", n as i64) };
+            database.finish_training(job.fence, &model, now()).await.unwrap().unwrap();
+        }
+    }
+    database.accept_recording(&new(9, "p-1", None), now()).await.unwrap();
+    assert_eq!(convert_next(database).await, AfterConversion::ScoreQueued);
+    let job = lease(database, JobKind::Score, 1).await.remove(0);
+    let score = |version: &str| Score {
+        value: 70.0,
+        lower: None,
+        upper: None,
+        model_version: ModelVersion::new(version).unwrap(),
+        backend: "local",
+    };
+    assert!(database.delete_event(&request(4, Deleted::Event), now()).await.unwrap());
+    let after = database.finish_scoring(job.fence, id(9), &score("v4"), now()).await.unwrap();
+    assert_eq!(after, AfterScoring::ModelRetired);
+    let state = async || database.recording_state(id(9)).await.unwrap().unwrap().status;
+    assert_eq!(state().await, RecordingStatus::Converted);
+    // Who has the job has it still, and gives the score of the model that serves.
+    assert_eq!(database.finish_scoring(job.fence, id(9), &score("v2"), now()).await.unwrap(), AfterScoring::Scored);
+    assert_eq!(state().await, RecordingStatus::Scored);
+    let twice = database.finish_scoring(job.fence, id(9), &score("v2"), now()).await;
+    assert!(matches!(twice, Err(DatabaseError::Fenced)), "{twice:?}");
 }
 
 pub(super) async fn a_deletion_that_is_asked_for_again_begins_anew(database: &Database) {

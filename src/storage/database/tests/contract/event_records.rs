@@ -32,7 +32,7 @@ pub(super) async fn an_event_is_told_of_as_a_whole(database: &Database) {
     let training = lease(database, JobKind::Train, 1).await.remove(0);
     let model = model("v", "p-1", 2);
     database.finish_training(training.fence, &model, now()).await.unwrap();
-    let card = CardRow { version: model.version.clone(), card: model.card.clone() };
+    let card = CardRow { version: model.version.clone(), card: model.card.clone(), retired_at: None };
     assert_eq!(database.cards_of_patient(&ann, 10).await.unwrap(), [card]);
 
     database.accept_recording(&new(1, "p-1", None), now()).await.unwrap();

@@ -39,7 +39,11 @@ async fn read_from(database: &Database, who: &str) -> Vec<(TestEventId, Option<S
 }
 
 async fn lease_of(database: &Database, seconds: i64) -> CompactionLease {
-    database.take_compaction("here", later(seconds), later(seconds + 60), true).await.unwrap().unwrap()
+    database.take_compaction("here", &time(seconds), true).await.unwrap().unwrap()
+}
+
+fn time(seconds: i64) -> CompactionTime {
+    CompactionTime { now: later(seconds), until: later(seconds + 60), periodic: true, removable: now() }
 }
 
 /// Compacts everything of the partition into a file of that name.
@@ -101,22 +105,21 @@ pub(super) async fn what_is_known_of_a_recording_is_told_beside_its_samples(data
 }
 
 pub(super) async fn one_at_a_time_compacts_when_it_is_time(database: &Database) {
-    let take = async |seconds, at_once| {
-        database.take_compaction("here", later(seconds), later(seconds + 60), at_once).await.unwrap()
-    };
+    let take = async |seconds, at_once| database.take_compaction("here", &time(seconds), at_once).await.unwrap();
     let first = take(0, false).await.unwrap();
+    assert!(first.due);
     assert_eq!(take(10, false).await, None);
     assert_eq!(take(10, true).await, None, "somebody has it");
     database.hold_compaction(first, later(100)).await.unwrap();
     assert_eq!(take(90, false).await, None);
-    database.end_compaction(first, later(91), later(200)).await.unwrap();
+    database.end_compaction(first, later(91), later(200), later(91)).await.unwrap();
     assert_eq!(take(92, false).await, None, "it is not time");
     let second = take(92, true).await.unwrap();
     // Its process dies. Another takes it, and what the dead one still sends is refused.
     let third = take(200, false).await.unwrap();
     for refused in [
         database.hold_compaction(second, later(300)).await,
-        database.end_compaction(second, later(201), later(300)).await,
+        database.end_compaction(second, later(201), later(300), later(300)).await,
         database.replace_lake_files(second, &[], &[], now(), later(300)).await,
     ] {
         assert!(matches!(refused, Err(DatabaseError::Fenced)), "{refused:?}");
@@ -156,8 +159,8 @@ pub(super) async fn every_recording_is_read_once_through_compactions_and_deletio
     delete(database, id(2)).await;
     let left = [(id(1), first.clone()), (id(3), first.clone()), (id(4), None)];
     assert_eq!(read_from(database, "p-1").await, left, "what is deleted is gone at once");
-    database.take_out_of_lake_file(id(3)).await.unwrap();
-    assert_eq!(read_from(database, "p-1").await, [(id(1), first), (id(3), None), (id(4), None)]);
+    delete(database, id(3)).await;
+    assert_eq!(read_from(database, "p-1").await, [(id(1), first), (id(4), None)]);
     assert_eq!(database.to_rewrite(10).await.unwrap(), [partition("p-1")]);
     let (files, _) = database.lake_partition(&partition("p-1")).await.unwrap();
     assert_eq!(files.iter().map(|file| (file.samples, file.gone)).collect::<Vec<_>>(), [(20, 2)]);
@@ -175,10 +178,10 @@ pub(super) async fn every_recording_is_read_once_through_compactions_and_deletio
     let stale = CompactionLease::stale();
     let refused = database.replace_lake_files(stale, &replaced, std::slice::from_ref(&second), now(), later(60)).await;
     assert!(matches!(refused, Err(DatabaseError::Fenced)), "{refused:?}");
-    assert_eq!(read_from(database, "p-1").await.len(), 3, "nothing of it happened");
+    assert_eq!(read_from(database, "p-1").await.len(), 2, "nothing of it happened");
     database.replace_lake_files(old, &replaced, &[second], now(), later(60)).await.unwrap();
     let second = file("file-2");
-    assert_eq!(read_from(database, "p-1").await, [(id(1), second.clone()), (id(3), second.clone()), (id(4), None)]);
+    assert_eq!(read_from(database, "p-1").await, [(id(1), second.clone()), (id(4), None)]);
     assert_eq!(database.to_rewrite(10).await.unwrap(), [partition("p-1")], "it holds the deleted one");
 
     // What is replaced or was never finished is removed after a while; what is live is not.
@@ -194,7 +197,38 @@ pub(super) async fn every_recording_is_read_once_through_compactions_and_deletio
         database.forget_lake_file(key).await.unwrap();
     }
     assert_eq!(database.lake_files_to_remove(later(9), 10).await.unwrap(), []);
-    assert_eq!(read_from(database, "p-1").await.len(), 3);
+    assert_eq!(read_from(database, "p-1").await.len(), 2);
+}
+
+pub(super) async fn compaction_is_taken_for_what_is_deleted_whether_or_not_it_is_time(database: &Database) {
+    converted(database, 1, "p-1", None).await;
+    let lease = lease_of(database, 0).await;
+    compact(database, lease, "p-1", "file-1").await.unwrap();
+    database.end_compaction(lease, later(1), later(1_000), later(1)).await.unwrap();
+    let take = async |seconds, periodic| {
+        let time = CompactionTime { periodic, ..time(seconds) };
+        database.take_compaction("here", &time, false).await.unwrap()
+    };
+    assert_eq!(take(2, true).await, None);
+    delete(database, id(1)).await;
+    let taken = take(3, true).await.unwrap();
+    assert!(!taken.due);
+    // It could not rewrite the file: it is tried again later, and what is new still waits for its time.
+    database.end_compaction(taken, later(4), later(5), later(50)).await.unwrap();
+    assert_eq!(take(49, true).await, None);
+    let taken = take(50, false).await.unwrap();
+    let old = [ObjectKey::from_row("file-1".to_owned())];
+    database.replace_lake_files(taken, &old, &[], later(50), later(60)).await.unwrap();
+    database.end_compaction(taken, later(51), later(51), later(51)).await.unwrap();
+    assert_eq!(take(52, true).await, None, "the old file is read still");
+    let removable = CompactionTime { removable: later(51), ..time(53) };
+    let taken = database.take_compaction("here", &removable, false).await.unwrap().unwrap();
+    database.forget_lake_file(&old[0]).await.unwrap();
+    database.end_compaction(taken, later(54), later(54), later(54)).await.unwrap();
+    let removable = CompactionTime { removable: later(2_000), ..time(999) };
+    assert_eq!(database.take_compaction("here", &removable, false).await.unwrap(), None);
+    assert_eq!(take(1_000, false).await, None, "never from time to time");
+    assert!(take(1_000, true).await.unwrap().due);
 }
 
 /// As whoever deletes an event does it.

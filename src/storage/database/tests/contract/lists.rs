@@ -226,6 +226,20 @@ pub(super) async fn what_lists_show_of_patients_and_recordings(database: &Databa
     let gait = Movement::new("gait").unwrap();
     assert!(database.models_of(&ann, Some(&gait), 10).await.unwrap().is_empty());
     assert!(database.models_of(&bob, None, 10).await.unwrap().is_empty());
+
+    // Scores of another movement that came later than most are between them, and not among them.
+    add_model(database, 15, "p-1", "gait").await;
+    for (n, day, score) in [(4, 8, 1), (5, 10, 2), (6, 13, 3)] {
+        add_score(database, n, "p-1", "gait", later(day * 86_400), score).await;
+    }
+    let scores = async |most: u32| {
+        let summaries = database.patient_summaries(&[ann.clone(), bob.clone()], 20, most).await.unwrap();
+        assert_eq!(summaries[&bob].scores, []);
+        summaries[&ann].scores.iter().map(|score| (score.movement.to_string(), score.score)).collect::<Vec<_>>()
+    };
+    let rises = [70, 60, 50].map(|score| ("sit-to-stand".to_owned(), score));
+    assert_eq!(scores(3).await, rises);
+    assert_eq!(scores(10).await, rises);
 }
 
 pub(super) async fn scores_are_averaged_over_weeks_and_months_with_the_change(database: &Database) {

@@ -20,9 +20,17 @@ pub(super) async fn a_score_is_set_by_hand_on_the_patients_own_event(database: &
     assert_eq!(database.event_patient(id(1)).await.unwrap(), None);
     database.put_test_result(&scored(1, "sit-to-stand", 0), now()).await.unwrap();
     assert_eq!(database.event_patient(id(1)).await.unwrap(), Some(ann.clone()));
-    assert!(database.put_balance_score(id(1), &bob, 10).await.unwrap().is_none());
-    let event = database.put_balance_score(id(1), &ann, 70).await.unwrap().unwrap();
+    assert!(database.put_balance_score(id(1), &bob, 10, now()).await.unwrap().is_none());
+    let event = database.put_balance_score(id(1), &ann, 70, now()).await.unwrap().unwrap();
     assert_eq!((event.id, event.balance_score), (id(1), Some(70)));
+
+    // Who looks for what changed finds it.
+    database.accept_recording(&new(2, "p-1", None), later(1)).await.unwrap();
+    assert!(database.put_balance_score(id(2), &bob, 10, later(2)).await.unwrap().is_none());
+    assert_eq!(database.recording_state(id(2)).await.unwrap().unwrap().updated_at, later(1), "nothing was written");
+    database.put_balance_score(id(2), &ann, 71, later(3)).await.unwrap().unwrap();
+    let state = database.recording_state(id(2)).await.unwrap().unwrap();
+    assert_eq!((state.balance_score, state.updated_at), (Some(71), later(3)));
 }
 
 pub(super) async fn stats_are_of_the_scores_in_the_window(database: &Database) {
@@ -35,7 +43,7 @@ pub(super) async fn stats_are_of_the_scores_in_the_window(database: &Database) {
     ] {
         database.put_test_result(&scored(n, movement, seconds), now()).await.unwrap();
         if let Some(score) = score {
-            database.put_balance_score(id(n), &ann, score).await.unwrap();
+            database.put_balance_score(id(n), &ann, score, now()).await.unwrap();
         }
     }
     let stats = async |from, to, movement: Option<&str>| {

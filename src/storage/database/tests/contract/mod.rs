@@ -10,6 +10,7 @@ mod lists;
 mod measurements;
 mod patients;
 mod queue;
+mod sessions;
 mod steps;
 
 use super::*;
@@ -26,6 +27,7 @@ use lists::*;
 use measurements::*;
 use patients::*;
 use queue::*;
+use sessions::*;
 use steps::*;
 
 macro_rules! contract {
@@ -66,6 +68,11 @@ contract! {
     jobs_that_are_given_back_are_leased_again_at_the_same_attempt,
     an_account_has_one_address_and_its_patient,
     a_refresh_token_holds_once_and_used_again_ends_its_session,
+    a_session_ends_after_its_longest_life_and_leaves_a_bounded_number_of_tokens,
+    an_account_has_a_bounded_number_of_sessions_and_the_best_are_left,
+    sessions_of_accounts_that_are_not_confirmed_go_on_where_nobody_must_be,
+    addresses_are_known_of_who_signed_in_until_somebody_else_may_have,
+    one_admin_is_left_when_two_take_each_others_role_away,
     an_owner_sees_and_ends_their_sessions_and_no_others,
     a_changed_password_or_role_ends_sessions,
     a_mail_waits_once_and_is_taken_by_one_until_it_is_done_with,
@@ -78,6 +85,7 @@ contract! {
     attempts_to_sign_in_are_counted_in_their_window,
     the_audit_record_is_one_chain_and_is_found_by_patient_account_and_time,
     what_retention_takes_away_leaves_a_chain_that_begins_later,
+    a_wrong_clock_takes_no_recent_row_away,
     patients_are_listed_by_name_to_who_cares_for_them,
     test_events_are_changed_by_their_patient_and_listed_in_time,
     test_types_are_listed_by_name,
@@ -88,11 +96,15 @@ contract! {
     a_reader_of_the_lake_sees_the_patients_of_their_scope,
     what_is_known_of_a_recording_is_told_beside_its_samples,
     one_at_a_time_compacts_when_it_is_time,
+    compaction_is_taken_for_what_is_deleted_whether_or_not_it_is_time,
     every_recording_is_read_once_through_compactions_and_deletions,
     what_is_deleted_has_no_row_and_its_objects_are_named_until_they_are_removed,
     a_recording_is_deleted_without_its_event_and_not_by_another,
     the_raw_object_of_an_upload_that_was_cut_short_is_looked_for,
     what_a_conversion_under_way_makes_is_removed_once_more,
+    a_job_that_outlived_its_lease_may_still_make_objects,
+    a_report_that_was_under_way_is_looked_for_once_more_while_the_id_is_free,
+    a_model_that_was_retired_meanwhile_scores_no_more,
     a_deletion_that_is_asked_for_again_begins_anew,
     a_deleted_training_recording_is_unlearned,
     a_training_that_learned_from_what_was_deleted_is_refused,

@@ -3,9 +3,12 @@
 use super::*;
 use crate::storage::lake::sql::tests::Lake;
 use crate::storage::objects::tests::stores;
+use datafusion::sql::parser::{DFParser, Statement};
+use datafusion::sql::sqlparser::ast::{ObjectName, visit_relations};
 use serde_json::{Value as Json, json};
 use stance_testkit::faults::{Mode, Proxy};
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 
 fn settings() -> AthenaSettings {
     AthenaSettings {
@@ -46,6 +49,93 @@ async fn sent(lake: &Lake, scope: &LakeScope, sql: &str) -> Result<String, Query
         counts: Arc::default(),
     };
     restricted(&reader, &limits(), &settings(), sql).await.map(|(text, _)| text)
+}
+
+/// A text as Athena's lexer takes it apart, by the grammar of its documentation: what stands outside of quotes, and each text
+/// and each name in quotes. A doubled quote is one; a backslash is a letter like any other.
+fn as_athena_reads(sql: &str) -> (String, Vec<String>, Vec<String>) {
+    let (mut outside, mut texts, mut names) = (String::new(), Vec::new(), Vec::new());
+    let mut letters = sql.chars().peekable();
+    while let Some(letter) = letters.next() {
+        if letter != '\'' && letter != '"' {
+            outside.push(letter);
+            continue;
+        }
+        let mut inside = String::new();
+        loop {
+            match letters.next().expect("a quote that is closed") {
+                end if end == letter && letters.next_if_eq(&letter).is_none() => break,
+                inner => inside.push(inner),
+            }
+        }
+        if letter == '"' { names.push(inside) } else { texts.push(inside) }
+    }
+    (outside, texts, names)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_or_a_name_that_a_reader_writes_stays_one() {
+    const EVIL: &str = "x\\') OR (1=1) --";
+    let lake = two_patients().await;
+    lake.add(3, EVIL, "sit-to-stand", 1, 5).await;
+    let scope = lake.link("clinic-1", &["o'b", EVIL]).await;
+    for (written, meant) in [
+        (r"x\'' UNION ALL SELECT ax FROM stance.samples --", r"x\' UNION ALL SELECT ax FROM stance.samples --"),
+        ("''''", "''"),
+        (r"\''''\''", r"\''\'"),
+        (r"\", r"\"),
+        ("a''''b''c", "a''b'c"),
+        ("''", "'"),
+        ("$$''$$ /* '' -- ", "$$'$$ /* ' -- "),
+    ] {
+        for sql in [
+            format!("SELECT ax FROM samples WHERE movement = '{written}'"),
+            format!("SELECT ax, '{written}' AS note FROM samples WHERE movement LIKE '%{written}%'"),
+            format!("SELECT max(CASE WHEN movement IN ('a', '{written}') THEN ax END) AS most FROM samples"),
+        ] {
+            let text = sent(&lake, &scope, &sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+            let (outside, texts, names) = as_athena_reads(&text);
+            assert!(texts.iter().any(|text| text.contains(meant)), "{sql}: {texts:?}");
+            assert!(texts.contains(&EVIL.to_owned()) && texts.contains(&"o'b".to_owned()), "{texts:?}");
+            assert_eq!(names.iter().filter(|name| *name == "stance").count(), 1, "{sql}: {names:?}");
+            for word in ["stance", "UNION", "--", "/*", "1=1", "1 = 1"] {
+                assert!(!outside.contains(word), "{sql}: {outside}");
+            }
+        }
+    }
+    for name in [r#"a\"" FROM stance.samples --"#, r#"a"" FROM stance.samples --"#, r"a\", r#""""#] {
+        for sql in [
+            format!("SELECT ax AS \"{name}\" FROM samples"),
+            format!("SELECT s.\"{name}\" FROM (SELECT ax AS \"{name}\" FROM samples) AS s"),
+            format!("SELECT \"{name}\".ax FROM samples AS \"{name}\""),
+            format!("WITH \"{name}\" AS (SELECT * FROM samples) SELECT ax FROM \"{name}\""),
+        ] {
+            let refused = sent(&lake, &scope, &sql).await;
+            assert!(
+                matches!(&refused, Err(QueryError::Refused(reason)) if reason.contains("backslash")),
+                "{sql}: {refused:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_researchers_ask_can_be_written_for_athena() {
+    let lake = two_patients().await;
+    for sql in [
+        "SELECT year, month, day, min(ay), max(ay) FROM samples WHERE patient_id = 'p-1' AND movement = 'sit-to-stand' GROUP BY 1, 2, 3",
+        "SELECT ts, ay - lag(ay) OVER (PARTITION BY test_event_id ORDER BY ts) AS step FROM samples WHERE ax > -1.5",
+        "SELECT date_trunc('hour', ts) AS hour, stddev(az) AS d FROM samples WHERE ts >= '2026-01-01T00:00:00Z' GROUP BY 1 ORDER BY 1 LIMIT 5",
+        "SELECT count(*) FROM samples WHERE year BETWEEN 2025 AND 2026 AND movement LIKE 'sit%' AND NOT (ax IS NULL OR ay < 0)",
+        "SELECT a.ax, b.ay FROM samples a JOIN samples b USING (test_event_id, ts) WHERE a.patient_id IN ('p-1', 'o''b')",
+        "SELECT CAST(ax AS int) AS n, CASE WHEN ay > 1e3 THEN 'high' ELSE 'low' END AS level FROM samples UNION ALL SELECT 1, 'x'",
+        "SELECT ax FROM samples WHERE ts > TIMESTAMP '2026-01-01 00:00:00' - INTERVAL '1 day'",
+        "SELECT DISTINCT EXTRACT(year FROM ts) AS y FROM samples",
+        "SELECT ax FROM samples WHERE ax > (SELECT avg(ax) FROM samples)",
+    ] {
+        let text = sent(&lake, &LakeScope::Everyone, sql).await;
+        assert!(text.is_ok(), "{sql}: {text:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
