@@ -104,7 +104,9 @@ impl ParamGuard for GaussianProcessParams {
 
     fn check_ref(&self) -> Result<&Self::Checked, Self::Error> {
         match &self.0.kernel {
-            Kernel::SquaredExponential(scales) if scales.is_empty() || scales.iter().any(|l| *l <= 0.0 || l.is_nan()) => {
+            Kernel::SquaredExponential(scales)
+                if scales.is_empty() || scales.iter().any(|l| *l <= 0.0 || l.is_nan()) =>
+            {
                 Err(GaussianProcessError::LengthScale)
             }
             Kernel::SquaredExponential(_) | Kernel::Linear => Ok(&self.0),
