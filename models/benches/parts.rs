@@ -1,14 +1,15 @@
 //! Costs of the parts of scoring and training: `cargo bench -p stance-models`.
-#![expect(missing_docs, clippy::unwrap_used, reason = "macros of criterion; a benchmark")]
+#![expect(missing_docs, clippy::unwrap_used, clippy::print_stdout, reason = "macros of criterion; a benchmark")]
 
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use stance_models::artifact::{pack, unpack};
 use stance_models::features::{FEATURES, extract_with};
+use stance_models::prior::{Experience, Prior};
 use stance_models::recording::Samples;
 use stance_models::signal::SignalPlans;
-use stance_models::training::{TrainParams, TrainingSet, train};
+use stance_models::training::{Knowledge, TrainParams, TrainingSet, train, train_with};
 
 /// A minute at 100 Hz.
 const SAMPLES: usize = 6000;
@@ -42,11 +43,25 @@ fn parts(c: &mut Criterion) {
     });
     let mut plans = SignalPlans::new();
     c.bench_function("extract 9x6000", |b| b.iter(|| extract_with(&mut plans, black_box(&samples))));
-    for n in [10, 40, 100, 200] {
+    for n in [10, 30, 100, 200] {
         let set = training_set(n);
         c.bench_function(&format!("train {n}"), |b| b.iter(|| train(black_box(&set), &TrainParams::default())));
     }
-    let trained = train(&training_set(10), &TrainParams::default()).unwrap();
+    let sets: Vec<TrainingSet> = (8..18).map(training_set).collect();
+    let experiences: Vec<Experience<'_>> = sets.iter().map(|set| Experience { set, groups: None }).collect();
+    c.bench_function("learn a prior of 10 people", |b| b.iter(|| Prior::learn(black_box(&experiences))));
+    let prior = Prior::learn(&experiences).unwrap();
+    let knowledge = Knowledge { prior: Some(&prior), groups: None };
+    for n in [3, 10, 30] {
+        let set = training_set(n);
+        c.bench_function(&format!("train {n} with a prior"), |b| {
+            b.iter(|| train_with(black_box(&set), &TrainParams::default(), &knowledge));
+        });
+    }
+    let trained = train(&training_set(30), &TrainParams::default()).unwrap();
+    println!("a model of 30 recordings: {} bytes", trained.model.size_bytes());
+    let features = training_set(1).features.remove(0);
+    c.bench_function("predict", |b| b.iter(|| trained.model.predict(black_box(&features))));
     let packed = pack(&trained.model, &trained.card).unwrap();
     c.bench_function("unpack", |b| b.iter(|| unpack(black_box(&packed))));
 }

@@ -2,18 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::estimators::Candidate;
+use crate::prior::Prior;
 
 /// Version of the artifact's format, card and model together.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
+/// The version before, which is read still.
+pub const FORMER_VERSION: u32 = 1;
 
 /// Crates whose version decides what a training run gives.
-const SOFTWARE: [(&str, &str); 4] = [
+const SOFTWARE: [(&str, &str); 6] = [
     ("stance-models", env!("CARGO_PKG_VERSION")),
     ("linfa-elasticnet", "0.8.1"),
+    ("linfa-linalg", "0.2.1"),
     ("linfa-pls", "0.8.1"),
+    ("linfa-svm", "0.8.1"),
     ("realfft", "3.5.1"),
 ];
 
@@ -28,8 +33,9 @@ pub struct ModelCard {
     pub feature_names: Vec<String>,
     /// Names of the features with a weight other than zero.
     pub features_used: Vec<String>,
-    /// Chosen block, estimator and hyper-parameters.
-    pub candidate: Candidate,
+    /// Blocks, estimators and hyper-parameters that the model is the average of, by weight. Format 1 had one, as `candidate`.
+    #[serde(alias = "candidate", deserialize_with = "one_or_many")]
+    pub candidates: Vec<WeightedCandidate>,
     /// Training recordings, oldest first.
     pub training_recordings: Vec<String>,
     /// Number of training recordings.
@@ -38,16 +44,68 @@ pub struct ModelCard {
     pub seed: u64,
     /// When the model was trained, as the caller says it; RFC 3339.
     pub trained_at: Option<String>,
-    /// Error of the chosen candidate on recordings left out of its fit. It was chosen for this error, so it is a little optimistic.
+    /// Error on recordings left out of the fits and of their weights.
     pub leave_one_out_error: f64,
+    /// Error on each training recording when it was left out, in their order; predicted less true.
+    #[serde(default)]
+    pub left_out_errors: Vec<f64>,
     /// The same error of always predicting the mean of the other recordings.
     pub baseline_error: f64,
     /// Number of folds behind the two errors; equals `recordings` where each was left out alone.
     pub folds: usize,
     /// Half the width of the 90 % interval, in score points.
     pub interval_half_width: f64,
+    /// What the model knows from other patients of the care provider, where it does.
+    #[serde(default)]
+    pub prior: Option<PriorSummary>,
+    /// Whether it was made without a scored recording of the patient's own.
+    #[serde(default)]
+    pub provisional: bool,
     /// Versions of the crates that trained it.
     pub software: BTreeMap<String, String>,
+}
+
+/// A candidate and its share of the average, 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct WeightedCandidate {
+    /// The candidate.
+    #[serde(flatten)]
+    pub candidate: Candidate,
+    /// Its share.
+    #[serde(default = "whole")]
+    pub weight: f64,
+}
+
+fn whole() -> f64 {
+    1.0
+}
+
+fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<WeightedCandidate>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMany {
+        Many(Vec<WeightedCandidate>),
+        One(WeightedCandidate),
+    }
+    Ok(match OneOrMany::deserialize(from)? {
+        OneOrMany::Many(many) => many,
+        OneOrMany::One(one) => vec![one],
+    })
+}
+
+/// What a prior was learnt from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PriorSummary {
+    /// Number of people.
+    pub people: usize,
+    /// Number of their recordings.
+    pub recordings: usize,
+}
+
+impl PriorSummary {
+    pub(crate) fn of(prior: &Prior) -> Self {
+        Self { people: prior.people(), recordings: prior.recordings() }
+    }
 }
 
 /// Names and versions of the crates at work.

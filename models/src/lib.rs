@@ -8,9 +8,13 @@
 //! | [`recording`] | checked samples of one recording, its sampling rate |
 //! | [`signal`] | spectra equal to SciPy's |
 //! | [`features`] | the versioned feature vector of a recording |
-//! | [`estimators`] | candidate estimators (mean, ridge, elastic net, PLS) and their fits |
-//! | [`training`] | choice among candidates by leave-one-out error |
-//! | [`model`] | a trained model and its predictions |
+//! | [`estimators`] | candidate estimators (mean, ridge, elastic net, PLS, SVR, Gaussian process) and their fits |
+//! | [`prior`] | what the patients of one care provider have in common |
+//! | [`training`] | a model from scored recordings: the average of candidates by left-out error |
+//! | [`model`], [`kernel_part`] | a trained model and its predictions |
+//! | [`novelty`] | whether a recording is like those of training |
+//! | [`evaluation`] | how good models are on recordings held out |
+//! | [`promotion`] | whether a new version is to serve |
 //! | [`card`] | what a model is made of and how good it is |
 //! | [`artifact`] | model and card as one `.tar.gz` |
 //! | [`cache`] | the byte-bounded least-recently-used cache of loaded models, shared by all who score |
@@ -22,10 +26,17 @@
 pub mod artifact;
 pub mod cache;
 pub mod card;
+mod ensemble;
 pub mod entries;
 pub mod estimators;
+pub mod evaluation;
 pub mod features;
+mod interval;
+pub mod kernel_part;
 pub mod model;
+pub mod novelty;
+pub mod prior;
+pub mod promotion;
 pub mod recording;
 pub mod signal;
 pub mod tensors;

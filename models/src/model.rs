@@ -3,6 +3,9 @@
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::kernel_part::KernelPart;
+use crate::novelty::{Envelope, UNLIKE};
+
 /// Scores lie here; predictions and their intervals are clipped to it.
 pub const SCORE_RANGE: (f64, f64) = (0.0, 100.0);
 
@@ -33,7 +36,7 @@ pub struct Term {
     pub high: f64,
 }
 
-/// Score = intercept + Σ terms, over raw features. Every estimator of this crate ends as one: standardisation is folded into the
+/// Score = intercept + Σ terms, over raw features. Whatever is linear ends as one, averaged: standardisation is folded into the
 /// weights.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Linear {
@@ -51,38 +54,68 @@ impl Linear {
         self.intercept + self.terms.iter().zip(features).map(part).sum::<f64>()
     }
 
+    /// Adds another, in that share. A feature is followed as far as the one that follows it farther.
+    pub(crate) fn add(&mut self, other: &Self, share: f64) {
+        self.intercept += share * other.intercept;
+        for (term, other) in self.terms.iter_mut().zip(&other.terms).filter(|(_, other)| other.weight != 0.0) {
+            *term = if term.weight == 0.0 {
+                Term { weight: share * other.weight, ..*other }
+            } else {
+                let (low, high) = (term.low.min(other.low), term.high.max(other.high));
+                Term { weight: term.weight + share * other.weight, low, high }
+            };
+        }
+    }
+
     pub(crate) fn is_finite(&self) -> bool {
         let sound = |t: &Term| t.weight.is_finite() && t.low.is_finite() && t.high.is_finite() && t.low <= t.high;
         self.intercept.is_finite() && self.terms.iter().all(sound)
     }
 }
 
-/// A fitted predictor and its 90 % interval.
+/// A fitted predictor, its 90 % interval and where its training recordings lie.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Unchecked", into = "Unchecked")]
 pub struct TrainedModel {
     linear: Linear,
+    kernels: Vec<KernelPart>,
+    envelope: Option<Envelope>,
     half_width: f64,
 }
 
-/// What is read before it is checked.
-#[derive(Serialize, Deserialize)]
-struct Unchecked {
-    linear: Linear,
-    half_width: f64,
+/// The parts of a model, not checked yet.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Unchecked {
+    /// What is linear.
+    pub linear: Linear,
+    /// What is not.
+    #[serde(default)]
+    pub kernels: Vec<KernelPart>,
+    /// Where the training recordings lie, where that is known.
+    #[serde(default)]
+    pub envelope: Option<Envelope>,
+    /// Half the width of the 90 % interval, in score points.
+    pub half_width: f64,
 }
 
 impl TryFrom<Unchecked> for TrainedModel {
     type Error = ModelError;
 
     fn try_from(read: Unchecked) -> Result<Self, ModelError> {
-        Self::new(read.linear, read.half_width)
+        let Unchecked { linear, kernels, envelope, half_width } = read;
+        let features = linear.terms.len();
+        let sound = linear.is_finite()
+            && half_width.is_finite()
+            && half_width >= 0.0
+            && kernels.iter().all(|kernel| kernel.is_sound() && kernel.last_feature() < features)
+            && envelope.as_ref().is_none_or(|envelope| envelope.is_sound() && envelope.means.len() == features);
+        if sound { Ok(Self { linear, kernels, envelope, half_width }) } else { Err(ModelError::NotFinite) }
     }
 }
 
 impl From<TrainedModel> for Unchecked {
-    fn from(TrainedModel { linear, half_width }: TrainedModel) -> Self {
-        Self { linear, half_width }
+    fn from(TrainedModel { linear, kernels, envelope, half_width }: TrainedModel) -> Self {
+        Self { linear, kernels, envelope, half_width }
     }
 }
 
@@ -95,19 +128,28 @@ pub struct Prediction {
     pub lower: f64,
     /// Upper end of the 90 % interval.
     pub upper: f64,
+    /// How far the recording lies from the training recordings, over how far these lie from one another; 0 where that is not known.
+    pub novelty: f64,
+}
+
+impl Prediction {
+    /// Whether the recording is unlike anything in training: its score is not to be trusted, and its interval is wide.
+    #[must_use]
+    pub fn is_unlike_training(&self) -> bool {
+        self.novelty > UNLIKE
+    }
 }
 
 impl TrainedModel {
-    /// A model from its predictor and half the width of its 90 % interval, in score points.
+    /// A linear model from its predictor and half the width of its 90 % interval, in score points.
     ///
     /// # Errors
     /// [`ModelError::NotFinite`] where a number is not finite, limits are the wrong way round or the half width is negative.
     pub fn new(linear: Linear, half_width: f64) -> Result<Self, ModelError> {
-        let sound = linear.is_finite() && half_width.is_finite() && half_width >= 0.0;
-        if sound { Ok(Self { linear, half_width }) } else { Err(ModelError::NotFinite) }
+        Unchecked { linear, half_width, ..Unchecked::default() }.try_into()
     }
 
-    /// The score of a recording with these features, clipped to 0 to 100.
+    /// The score of a recording with these features, clipped to 0 to 100. The interval widens with a recording's novelty.
     ///
     /// # Errors
     /// [`ModelError`] where the features are of another length or not finite.
@@ -116,19 +158,34 @@ impl TrainedModel {
         if features.len() != expected {
             return Err(ModelError::Length { expected, found: features.len() });
         }
-        let value = self.linear.predict(features);
+        let bumps: f64 = self.kernels.iter().map(|kernel| kernel.predict(features)).sum();
+        let value = self.linear.predict(features) + bumps;
         if !value.is_finite() || features.iter().any(|x| !x.is_finite()) {
             return Err(ModelError::NotFinite);
         }
         let clip = |score: f64| score.clamp(SCORE_RANGE.0, SCORE_RANGE.1);
         let value = clip(value);
-        Ok(Prediction { value, lower: clip(value - self.half_width), upper: clip(value + self.half_width) })
+        let novelty = self.envelope.as_ref().map_or(0.0, |envelope| envelope.novelty(features));
+        let half_width = self.half_width * if novelty > UNLIKE { novelty } else { 1.0 };
+        Ok(Prediction { value, lower: clip(value - half_width), upper: clip(value + half_width), novelty })
     }
 
-    /// The predictor.
+    /// What is linear in it.
     #[must_use]
     pub fn linear(&self) -> &Linear {
         &self.linear
+    }
+
+    /// What is not.
+    #[must_use]
+    pub fn kernels(&self) -> &[KernelPart] {
+        &self.kernels
+    }
+
+    /// Where its training recordings lie, where that is known.
+    #[must_use]
+    pub fn envelope(&self) -> Option<&Envelope> {
+        self.envelope.as_ref()
     }
 
     /// Half the width of the 90 % interval, in score points.
@@ -140,7 +197,11 @@ impl TrainedModel {
     /// Memory that the model holds, in bytes; what a cache should count.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        size_of::<Self>() + self.linear.terms.capacity() * size_of::<Term>()
+        size_of::<Self>()
+            + self.linear.terms.capacity() * size_of::<Term>()
+            + self.kernels.capacity() * size_of::<KernelPart>()
+            + self.kernels.iter().map(KernelPart::heap_bytes).sum::<usize>()
+            + self.envelope.as_ref().map_or(0, Envelope::heap_bytes)
     }
 }
 
@@ -152,12 +213,28 @@ mod tests {
         TrainedModel::new(Linear { intercept: 50.0, terms: vec![Term { weight, low: -9.0, high: 9.0 }] }, 8.0)
     }
 
+    fn told(value: f64, lower: f64, upper: f64) -> Prediction {
+        Prediction { value, lower, upper, novelty: 0.0 }
+    }
+
+    #[test]
+    fn an_interval_widens_for_what_is_unlike_training() {
+        let envelope = Envelope { means: vec![0.0], deviations: vec![1.0], typical: 1.0 };
+        let linear = Linear { intercept: 50.0, terms: vec![Term { weight: 1.0, low: -9.0, high: 9.0 }] };
+        let parts = Unchecked { linear, envelope: Some(envelope), half_width: 8.0, ..Unchecked::default() };
+        let model = TrainedModel::try_from(parts).unwrap();
+        let like = model.predict(&[1.0]).unwrap();
+        assert_eq!((like.lower, like.upper, like.is_unlike_training()), (43.0, 59.0, false));
+        let unlike = model.predict(&[3.0]).unwrap();
+        assert_eq!((unlike.lower, unlike.upper, unlike.is_unlike_training()), (29.0, 77.0, true));
+    }
+
     #[test]
     fn predictions_and_intervals_stay_on_the_scale() {
         let model = model(10.0).unwrap();
-        assert_eq!(model.predict(&[1.0]).unwrap(), Prediction { value: 60.0, lower: 52.0, upper: 68.0 });
-        assert_eq!(model.predict(&[4.5]).unwrap(), Prediction { value: 95.0, lower: 87.0, upper: 100.0 });
-        assert_eq!(model.predict(&[-99.0]).unwrap(), Prediction { value: 0.0, lower: 0.0, upper: 8.0 });
+        assert_eq!(model.predict(&[1.0]).unwrap(), told(60.0, 52.0, 68.0));
+        assert_eq!(model.predict(&[4.5]).unwrap(), told(95.0, 87.0, 100.0));
+        assert_eq!(model.predict(&[-99.0]).unwrap(), told(0.0, 0.0, 8.0));
     }
 
     #[test]

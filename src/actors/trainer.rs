@@ -16,6 +16,7 @@ use crate::supervised;
 use actix::prelude::*;
 use chrono::SecondsFormat;
 use stance_models::artifact;
+use stance_models::features::{FEATURE_SET, of_one_set};
 use stance_models::training::{TrainParams, Trained, TrainingSet, train};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -89,18 +90,18 @@ impl TrainerDeps {
             return Ok(self.database.end_job(job.fence).await?);
         }
         let (recordings, generation) = (&found.newest, found.generation);
+        let vectors = recordings.iter().map(|r| (r.feature_set.as_str(), r.features.as_slice()));
         let set = TrainingSet {
             ids: recordings.iter().map(|recording| recording.id.to_string()).collect(),
-            features: recordings.iter().map(|recording| recording.features.clone()).collect(),
+            // Recordings that were converted before the set grew are as good as ever, for what it held then.
+            features: of_one_set(vectors).ok_or_else(|| {
+                JobError::dead("feature_set_changed", "the recordings were converted by another version")
+            })?,
             scores: recordings.iter().map(|recording| recording.score).collect(),
         };
         // The same training asked for twice is the same seed, and so the same model.
         let seed = u64::try_from(job.fence.job_id).unwrap_or_default();
-        let feature_set = stance_models::features::FEATURE_SET;
         let version = ModelVersion::of_training(row.id, last, generation);
-        if recordings.iter().any(|recording| recording.feature_set != feature_set) {
-            return Err(JobError::dead("feature_set_changed", "the recordings were converted by another version"));
-        }
         // The time at which it was asked for: whoever trains it again, after a lease that ended, makes the same bytes, and so
         // does no harm to an artifact whose digest is a row by now.
         let trained_at = Some(job.enqueued_at.to_rfc3339_opts(SecondsFormat::Secs, true));
@@ -124,7 +125,7 @@ impl TrainerDeps {
             last_ordinal: last,
             generation,
             artifact_digest: Digest::of(&artifact),
-            feature_set: feature_set.to_owned(),
+            feature_set: FEATURE_SET.to_owned(),
             leave_one_out_error: card.leave_one_out_error,
             card: serde_json::to_string(&card).map_err(|_| JobError::Retry("model card could not be written"))?,
         };

@@ -4,6 +4,7 @@ mod admin;
 mod audit;
 mod compact;
 mod config;
+mod evaluate;
 mod import;
 mod migrate;
 mod model_server;
@@ -46,6 +47,8 @@ enum Command {
     Import(import::Options),
     /// Asks the lake in SQL.
     Query(query::Options),
+    /// Measures how good models are on recordings that they did not see.
+    Evaluate(evaluate::Options),
     /// Compacts the lake now.
     #[command(after_help = "Example:\n  stance compact")]
     Compact,
@@ -67,6 +70,7 @@ pub fn run() -> ExitCode {
         Command::Migrate => migrate::run(file),
         Command::Import(options) => import::run(file, options),
         Command::Query(options) => query::run(file, options),
+        Command::Evaluate(options) => evaluate::run(&options),
         Command::Compact => compact::run(file),
         Command::Admin(options) => admin::run(file, options),
         Command::Config(options) => config::run(file, &options),

@@ -12,6 +12,7 @@ mod cognito;
 mod command_line;
 mod contract;
 mod deletion;
+mod evaluate;
 mod events;
 mod export;
 mod faults;

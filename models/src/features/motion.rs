@@ -51,15 +51,15 @@ impl Motion {
             motion.yaw.push((gx * x + gy * y + gz * z) / g);
             motion.rotation_squared.push(gx * gx + gy * gy + gz * gz);
         }
-        motion.active = active(&motion.rotation_squared, fs);
+        motion.active = active(&motion.rotation_squared, fs, ACTIVE_SHARE);
         motion
     }
 }
 
-/// From the first to the last sample whose smoothed squared rotation is above the threshold.
-fn active(rotation_squared: &[f64], fs: f64) -> Range<usize> {
-    let envelope = moving_mean(rotation_squared, (ENVELOPE_SECONDS * fs) as usize);
-    let threshold = ACTIVE_SHARE * ACTIVE_SHARE * quantile(&envelope, 0.75);
+/// From the first to the last sample at which the root of the smoothed squares exceeds that share of the root of their 75th percentile.
+pub(super) fn active(squares: &[f64], fs: f64, share: f64) -> Range<usize> {
+    let envelope = moving_mean(squares, (ENVELOPE_SECONDS * fs) as usize);
+    let threshold = share * share * quantile(&envelope, 0.75);
     let first = envelope.iter().position(|v| *v > threshold);
     let last = envelope.iter().rposition(|v| *v > threshold);
     match (first, last) {
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn activity_starts_and_ends_with_rotation() {
         let rotation: Vec<f64> = (0..1000).map(|i| if (300..700).contains(&i) { 1.0 } else { 0.0 }).collect();
-        let range = active(&rotation, 100.0);
+        let range = active(&rotation, 100.0, ACTIVE_SHARE);
         // To half the envelope's window.
         assert!(range.start.abs_diff(300) <= 25 && range.end.abs_diff(700) <= 25, "{range:?}");
     }

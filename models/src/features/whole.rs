@@ -32,9 +32,7 @@ const NO_STEP_PERIOD: f64 = 0.6;
 const ENTROPY_HZ: (f64, f64) = (0.2, 10.0);
 
 /// The twelve features; those after `duration` are about the active part of the recording.
-pub(super) fn features(plans: &mut SignalPlans, samples: &Samples<'_>) -> [f64; NAMES.len()] {
-    let fs = samples.sampling_rate();
-    let motion = Motion::new(samples, fs);
+pub(super) fn features(plans: &mut SignalPlans, samples: &Samples<'_>, motion: &Motion, fs: f64) -> [f64; NAMES.len()] {
     let active = motion.active.clone();
     let vertical = part(&motion.vertical, &active);
     let yaw = part(&motion.yaw, &active);

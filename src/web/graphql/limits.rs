@@ -37,7 +37,6 @@ const WEIGHTS: [(&str, u64); 3] =
 /// What asking for the schema costs: what it selects below is bounded by the schema.
 const INTROSPECTION: u64 = 100;
 /// Arguments that say how large a list is, with what they are where they are absent.
-#[expect(clippy::cast_lossless, reason = "no other conversion is const")]
 const SIZES: [(&str, u64); 2] = [("first", 50), ("count", MOST_EVENTS as u64)];
 /// The field of a page that holds its entries: the page's size is theirs.
 const ENTRIES: &str = "nodes";

@@ -192,7 +192,7 @@ async fn no_two_compactions_make_one_object_and_what_a_dead_one_left_is_removed(
     let late = compaction.objects.put(&left.key, "late".into()).await;
     assert!(late.is_ok(), "{late:?}");
     assert_eq!(everything(&lake).await, before);
-    let refused = lake.database.replace_lake_files(lease, &[], &[left.clone()], now, now).await;
+    let refused = lake.database.replace_lake_files(lease, &[], std::slice::from_ref(&left), now, now).await;
     assert!(matches!(refused, Err(DatabaseError::Fenced)), "{refused:?}");
 
     compaction.run(When::Now).await.unwrap().unwrap();

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::features::FEATURES;
+use crate::model::{Linear, Term};
 use crate::training::{TrainParams, Trained, TrainingSet, train};
 
 fn trained() -> Trained {
@@ -43,15 +44,15 @@ fn what_was_packed_is_unpacked() {
     let packed = pack(&model, &card).unwrap();
     assert_eq!(packed, pack(&model, &card).unwrap());
     assert_eq!(unpack(&packed).unwrap(), (model, card));
-    assert!(packed.len() < 16 << 10, "{}", packed.len());
+    assert!(packed.len() < 24 << 10, "{}", packed.len());
 }
 
 #[test]
 fn foreign_cards_are_refused() {
     assert!(unpack(&with_card(|_| ())).is_ok());
     assert!(matches!(
-        unpack(&with_card(|c| c["format_version"] = 2.into())),
-        Err(ArtifactError::FormatVersion { found: 2 })
+        unpack(&with_card(|c| c["format_version"] = 3.into())),
+        Err(ArtifactError::FormatVersion { found: 3 })
     ));
     assert!(matches!(
         unpack(&with_card(|c| c["feature_set"] = "other-1".into())),
@@ -90,9 +91,21 @@ fn malformed_models_are_refused() {
     let (good, card) = (encode(&model), serde_json::to_vec(&card).unwrap());
     let unpacked = |model: &[u8]| unpack(&gzip(&tar_of(&[(MODEL_ENTRY, model), (CARD_ENTRY, &card)])));
     assert!(unpacked(&good).is_ok());
-    assert!(matches!(unpacked(&[]), Err(ArtifactError::Malformed)));
-    assert!(matches!(unpacked(&good[..good.len() - 1]), Err(ArtifactError::Malformed)));
-    assert!(matches!(unpacked(&good[..good.len() - 8]), Err(ArtifactError::Malformed)));
+    let malformed = |bytes: &[u8]| match unpacked(bytes) {
+        Err(ArtifactError::Malformed(why)) => why,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(malformed(&[]), Malformed::Magic);
+    for length in 8..good.len() {
+        assert_eq!(malformed(&good[..length]), Malformed::Short);
+    }
+    assert_eq!(malformed(&[good.as_slice(), &[0]].concat()), Malformed::Long);
+    // Each count in the head, beyond its bound.
+    for at in [8, 12, 16] {
+        let mut bytes = good.clone();
+        bytes[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+        assert!(matches!(malformed(&bytes), Malformed::Count { found: 0xffff_ffff, .. }));
+    }
     for bad in [f64::NAN, f64::INFINITY] {
         let mut bytes = good.clone();
         let at = bytes.len() - 8;
@@ -116,6 +129,35 @@ fn bombs_and_tails_are_refused() {
     for length in 0..tail.len() - 1 {
         assert!(unpack(&tail[..length]).is_err(), "{length}");
     }
+}
+
+/// A model of format 1 as the program before wrote it: 120 features.
+fn former(features: usize) -> Vec<u8> {
+    let mut model = b"STANCEM1".to_vec();
+    model.extend((features as u32).to_le_bytes());
+    let terms = (0..features).flat_map(|i| if i == 1 { [2.0, 0.0, 50.0] } else { [0.0; 3] });
+    model.extend([6.5, 10.0].into_iter().chain(terms).flat_map(f64::to_le_bytes));
+    let names = &names()[..features.min(FORMER_FEATURES)];
+    let card = serde_json::json!({
+        "format_version": 1, "feature_set": "stance-motion-1", "feature_names": names, "features_used": ["active_time"],
+        "candidate": {"block": "times", "estimator": {"name": "ridge", "strength": 0.1}},
+        "training_recordings": ["a", "b"], "recordings": 2, "seed": 1, "trained_at": null, "leave_one_out_error": 3.0,
+        "baseline_error": 6.0, "folds": 2, "interval_half_width": 6.5, "software": {},
+    });
+    gzip(&tar_of(&[(MODEL_ENTRY, &model), (CARD_ENTRY, &serde_json::to_vec(&card).unwrap())]))
+}
+
+#[test]
+fn models_of_the_former_format_still_score() {
+    let (model, card) = unpack(&former(FORMER_FEATURES)).unwrap();
+    assert_eq!((card.format_version, card.candidates.len(), card.provisional), (1, 1, false));
+    let mut features = vec![9.0; FEATURES];
+    features[1] = 20.0;
+    let found = model.predict(&features).unwrap();
+    assert_eq!((found.lower, found.value, found.upper), (43.5, 50.0, 56.5));
+    assert!(matches!(unpack(&former(FORMER_FEATURES - 1)), Err(ArtifactError::Mismatch(_))));
+    // And none is written any more.
+    assert!(matches!(pack(&model, &card), Err(ArtifactError::FormatVersion { found: 1 })));
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! Model and card as one `.tar.gz`, and back again from bytes that anyone may have written.
 //!
-//! Entries: `model` (below) and `model_card.json`. The same model gives the same bytes. `model` is little-endian: the magic
-//! `STANCEM1`, the number of terms (u32), half width, intercept, then weight, low and high of each term (f64).
+//! Entries: `model` ([`encoding`]) and `model_card.json`. The same model gives the same bytes. Artifacts of the former format are read
+//! as what they would be today: their features are the first of today's, and nothing else is used of a recording.
 
 use std::io::{Read, Write};
 
@@ -9,9 +9,12 @@ use flate2::{Compression, GzBuilder, bufread::GzDecoder};
 use tar::{Archive, Builder, EntryType, Header};
 use thiserror::Error;
 
-use crate::card::{FORMAT_VERSION, ModelCard};
-use crate::features::{FEATURE_SET, names};
-use crate::model::{Linear, ModelError, Term, TrainedModel};
+pub mod encoding;
+
+use self::encoding::{Malformed, decode, encode};
+use crate::card::{FORMAT_VERSION, FORMER_VERSION, ModelCard};
+use crate::features::{FEATURE_SET, FORMER_FEATURES, FORMER_SET, names};
+use crate::model::{ModelError, TrainedModel};
 
 /// Name of the entry with the numbers.
 pub const MODEL_ENTRY: &str = "model";
@@ -22,7 +25,6 @@ pub const MAX_PACKED: usize = 1 << 20;
 /// Largest artifact after decompression, in bytes.
 pub const MAX_UNPACKED: usize = 4 << 20;
 
-const MAGIC: &[u8; 8] = b"STANCEM1";
 const OPERATING_SYSTEM_UNKNOWN: u8 = 255;
 
 /// Why an artifact could not be packed or was refused.
@@ -46,11 +48,11 @@ pub enum ArtifactError {
     /// The card is no card.
     #[error("the model card cannot be read: {0}")]
     Card(#[from] serde_json::Error),
-    /// The entry `model` is not in the format above.
-    #[error("the entry `model` is malformed")]
-    Malformed,
+    /// The entry `model` is not in its format.
+    #[error("the entry `model` is malformed: {0}")]
+    Malformed(#[from] Malformed),
     /// Written in another format.
-    #[error("the artifact has format version {found}, this program reads {FORMAT_VERSION}")]
+    #[error("the artifact has format version {found}, this program reads {FORMER_VERSION} and {FORMAT_VERSION}")]
     FormatVersion {
         /// Version in the card.
         found: u32,
@@ -74,6 +76,9 @@ pub enum ArtifactError {
 /// # Errors
 /// [`ArtifactError::Mismatch`] and others of [`unpack`] where what was given could not be unpacked again.
 pub fn pack(model: &TrainedModel, card: &ModelCard) -> Result<Vec<u8>, ArtifactError> {
+    if card.format_version != FORMAT_VERSION {
+        return Err(ArtifactError::FormatVersion { found: card.format_version });
+    }
     agree(model, card)?;
     let gzip = GzBuilder::new().mtime(0).operating_system(OPERATING_SYSTEM_UNKNOWN);
     let mut archive = Builder::new(gzip.write(Vec::new(), Compression::default()));
@@ -115,22 +120,25 @@ pub fn unpack(bytes: &[u8]) -> Result<(TrainedModel, ModelCard), ArtifactError> 
         *slot = Some(content);
     }
     let card: ModelCard = serde_json::from_slice(&card.ok_or(ArtifactError::MissingEntry(CARD_ENTRY))?)?;
-    let model = decode(&model.ok_or(ArtifactError::MissingEntry(MODEL_ENTRY))?)?;
+    let parts = decode(&model.ok_or(ArtifactError::MissingEntry(MODEL_ENTRY))?, card.format_version)?;
+    let model = TrainedModel::try_from(parts)?;
     agree(&model, &card)?;
     Ok((model, card))
 }
 
 fn agree(model: &TrainedModel, card: &ModelCard) -> Result<(), ArtifactError> {
-    if card.format_version != FORMAT_VERSION {
-        return Err(ArtifactError::FormatVersion { found: card.format_version });
-    }
-    if card.feature_set != FEATURE_SET {
+    let (set, features) = match card.format_version {
+        FORMAT_VERSION => (FEATURE_SET, names().len()),
+        FORMER_VERSION => (FORMER_SET, FORMER_FEATURES),
+        found => return Err(ArtifactError::FormatVersion { found }),
+    };
+    if card.feature_set != set {
         return Err(ArtifactError::FeatureSet { found: card.feature_set.clone() });
     }
-    if card.feature_names != names() {
+    if names().get(..features) != Some(card.feature_names.as_slice()) {
         return Err(ArtifactError::Mismatch("names of the features"));
     }
-    if model.linear().terms.len() != card.feature_names.len() {
+    if model.linear().terms.len() != names().len() {
         return Err(ArtifactError::Mismatch("number of weights"));
     }
     if card.recordings != card.training_recordings.len() {
@@ -160,34 +168,5 @@ fn decompress(bytes: &[u8]) -> Result<Vec<u8>, ArtifactError> {
     if decoder.into_inner().is_empty() { Ok(tar) } else { Err(ArtifactError::Trailing) }
 }
 
-fn encode(model: &TrainedModel) -> Vec<u8> {
-    let Linear { intercept, terms } = model.linear();
-    let mut bytes = MAGIC.to_vec();
-    bytes.extend((terms.len() as u32).to_le_bytes());
-    bytes.extend(model.half_width().to_le_bytes());
-    bytes.extend(intercept.to_le_bytes());
-    for number in terms.iter().flat_map(|term| [term.weight, term.low, term.high]) {
-        bytes.extend(number.to_le_bytes());
-    }
-    bytes
-}
-
-fn decode(bytes: &[u8]) -> Result<TrainedModel, ArtifactError> {
-    let rest = bytes.strip_prefix(MAGIC).ok_or(ArtifactError::Malformed)?;
-    let (count, numbers) = rest.split_first_chunk::<4>().ok_or(ArtifactError::Malformed)?;
-    let (numbers, odd) = numbers.as_chunks::<8>();
-    let numbers: Vec<f64> = numbers.iter().map(|number| f64::from_le_bytes(*number)).collect();
-    let ([half_width, intercept, terms @ ..], []) = (numbers.as_slice(), odd) else {
-        return Err(ArtifactError::Malformed);
-    };
-    let (terms, odd) = terms.as_chunks::<3>();
-    if !odd.is_empty() || terms.len() != u32::from_le_bytes(*count) as usize {
-        return Err(ArtifactError::Malformed);
-    }
-    let terms = terms.iter().map(|[weight, low, high]| Term { weight: *weight, low: *low, high: *high }).collect();
-    Ok(TrainedModel::new(Linear { intercept: *intercept, terms }, *half_width)?)
-}
-
 #[cfg(test)]
-#[path = "artifact_tests.rs"]
 mod tests;

@@ -1,0 +1,407 @@
+//! What the patients of one care provider have in common in one movement: empirical Bayes.
+//!
+//! `score = level of the person + features · common slopes + what is the person's own + noise`. Slopes are learnt from differences
+//! within people, so that they are not about who a person is; levels vary between people with a variance that is learnt, too. A
+//! patient's model is fitted to what the prior leaves, with its level shrunk towards the common one: with few recordings the common
+//! part leads, with many one's own. Everything that says how good the prior is comes from people left out of it.
+
+use linfa_linalg::cholesky::SolveCInplace;
+use ndarray::{Array1, Array2, Axis};
+
+use crate::ensemble::weights;
+use crate::estimators::design::mean_and_sd;
+use crate::estimators::gaussian_process::Intercept;
+use crate::features::{Block, FEATURES};
+use crate::interval::{conformal_quantile, mean_square, shrunk_variance, student_t};
+use crate::model::{Linear, ModelError, SCORE_RANGE, Term, TrainedModel, Unchecked};
+use crate::novelty::{Envelope, Known};
+use crate::training::{TrainingSet, average, members, units};
+
+/// People that a prior is learnt from at least.
+pub const MIN_PEOPLE: usize = 3;
+/// People that a prior is learnt from at most: the first given.
+pub const MAX_PEOPLE: usize = 60;
+/// Recordings of one person that count at most: the newest.
+pub const MAX_OF_ONE: usize = 30;
+/// Recordings of one person below which it says nothing of slopes.
+const MIN_OF_ONE: usize = 3;
+/// People are left out one at a time, or in as many folds.
+const FOLDS: usize = 12;
+/// Blocks whose slopes are averaged …
+const BLOCKS: [Block; 5] = [Block::Times, Block::Movement, Block::OrientationFree, Block::PerAxis, Block::All];
+/// … and penalties a column, in units of a column's variance within people.
+const STRENGTHS: [f64; 5] = [0.001, 0.003, 0.01, 0.03, 0.1];
+/// Variance between people is no less than this share of the noise: three people may agree by luck.
+const LEAST_BETWEEN: f64 = 0.05;
+/// How many recordings the common error variance counts for in a person's own.
+const COMMON_WEIGHT: f64 = 4.0;
+/// Errors of people left out that an interval is calibrated on at least; of fewer, Student's t.
+const MIN_CALIBRATION: usize = 30;
+
+/// What is common to the patients of one care provider in one movement.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prior {
+    /// Common slopes; the intercept is the mean level.
+    slopes: Linear,
+    /// Variance of levels between people over that of the noise.
+    level_ratio: f64,
+    /// Mean squared error, left out, of a person's model.
+    error_variance: f64,
+    /// Half width of a 90 % interval over the root of a person's error variance, found on people left out; `None` of too few.
+    factor: Option<f64>,
+    /// For who has no scored recording: predictor and half width.
+    provisional: Linear,
+    provisional_half_width: f64,
+    /// Of each feature: mean over people, and standard deviation within a person and over all.
+    means: Vec<f64>,
+    within: Vec<f64>,
+    overall: Vec<f64>,
+    people: usize,
+    recordings: usize,
+}
+
+/// A person's training set, and which of its recordings belong together, as in [`crate::training::Knowledge`].
+#[derive(Debug, Clone, Copy)]
+pub struct Experience<'a> {
+    /// The recordings.
+    pub set: &'a TrainingSet,
+    /// A name for each; each alone where this is not given.
+    pub groups: Option<&'a [String]>,
+}
+
+/// One person's recordings.
+struct Person<'a> {
+    rows: Vec<&'a [f64]>,
+    scores: Vec<f64>,
+    /// Positions that are left out together.
+    units: Vec<Vec<usize>>,
+}
+
+impl Prior {
+    /// Learns from the training sets of several people, whose features and scores are taken to be checked. `None` where fewer than
+    /// [`MIN_PEOPLE`] have enough recordings, or where nothing varies.
+    #[must_use]
+    pub fn learn(experiences: &[Experience<'_>]) -> Option<Self> {
+        let people: Vec<Person<'_>> = experiences.iter().filter_map(Person::of).take(MAX_PEOPLE).collect();
+        if people.len() < MIN_PEOPLE {
+            return None;
+        }
+        let pooled = Pooled::of(&people)?;
+        let folds = people.len().min(FOLDS);
+        let slopes = pooled.slopes(&people, folds)?;
+        let whole = slopes.last()?;
+        // Each fold's slopes and level from the others, and what they leave of its people.
+        let judged: Vec<Judged<'_>> = people
+            .iter()
+            .enumerate()
+            .filter_map(|(i, person)| {
+                let slopes = slopes.get(i % folds)?;
+                let others = || people.iter().enumerate().filter(|(j, _)| j % folds != i % folds).map(|(_, p)| p);
+                let level = mean(others().map(|p| p.level(slopes)));
+                let mean_score = mean(others().map(|p| mean(p.scores.iter().copied())));
+                let predicted: Vec<f64> = person.rows.iter().map(|row| slopes.predict(row) + level).collect();
+                Some(Judged { person, predicted, mean_score })
+            })
+            .collect();
+        let recordings: usize = people.iter().map(|p| p.rows.len()).sum();
+        let noise = judged.iter().map(Judged::within_squares).sum::<f64>() / (recordings - people.len()).max(1) as f64;
+        let between = mean(judged.iter().map(|j| j.level().powi(2)));
+        let few = mean(people.iter().map(|p| 1.0 / p.rows.len() as f64));
+        if noise.partial_cmp(&0.0) != Some(std::cmp::Ordering::Greater) {
+            return None;
+        }
+        let level_ratio = ((between - noise * few) / noise).max(LEAST_BETWEEN);
+        let errors: Vec<Vec<f64>> = judged.iter().map(|j| j.left_out_errors(Intercept::Shrunk(level_ratio))).collect();
+        let error_variance = mean(errors.iter().map(|e| mean_square(e)));
+        let levelled = Linear { intercept: mean(people.iter().map(|p| p.level(whole))), ..whole.clone() };
+        let (provisional, provisional_half_width) = provisional(&levelled, &people, &judged);
+        let prior = Self {
+            slopes: levelled,
+            level_ratio,
+            error_variance,
+            factor: factor(&errors, error_variance),
+            provisional,
+            provisional_half_width,
+            means: pooled.means,
+            within: pooled.within,
+            overall: pooled.overall,
+            people: people.len(),
+            recordings,
+        };
+        (prior.slopes.is_finite() && error_variance.is_finite() && level_ratio.is_finite()).then_some(prior)
+    }
+
+    /// A model for a patient without a scored recording of one's own. Its interval is that of people left out of the prior.
+    ///
+    /// # Errors
+    /// [`ModelError`] where its numbers are not finite.
+    pub fn provisional(&self) -> Result<TrainedModel, ModelError> {
+        let known = Known { means: &self.means, deviations: &self.overall, rows: self.recordings as f64 };
+        Unchecked {
+            linear: self.provisional.clone(),
+            kernels: Vec::new(),
+            envelope: Envelope::around(&[], Some(known)),
+            half_width: self.provisional_half_width,
+        }
+        .try_into()
+    }
+
+    /// Number of people that it was learnt from.
+    #[must_use]
+    pub fn people(&self) -> usize {
+        self.people
+    }
+
+    /// Number of recordings that it was learnt from.
+    #[must_use]
+    pub fn recordings(&self) -> usize {
+        self.recordings
+    }
+
+    /// Its prediction for a recording of somebody of whom nothing is known.
+    pub(crate) fn slopes(&self) -> &Linear {
+        &self.slopes
+    }
+
+    /// How a person's own level is shrunk.
+    pub(crate) fn intercept(&self) -> Intercept {
+        Intercept::Shrunk(self.level_ratio)
+    }
+
+    /// Half width of the interval of a person with these left-out errors.
+    pub(crate) fn half_width(&self, errors: &[f64]) -> f64 {
+        let degrees = errors.len() + COMMON_WEIGHT as usize;
+        let factor = self.factor.unwrap_or_else(|| student_t(degrees));
+        factor * shrunk_variance(errors, self.error_variance, COMMON_WEIGHT).sqrt()
+    }
+
+    /// What is known of features, standing for as many rows as a person's own level is worth.
+    pub(crate) fn known(&self) -> Known<'_> {
+        Known { means: &self.means, deviations: &self.within, rows: COMMON_WEIGHT }
+    }
+}
+
+impl<'a> Person<'a> {
+    fn of(Experience { set, groups }: &Experience<'a>) -> Option<Self> {
+        let from = set.ids.len().saturating_sub(MAX_OF_ONE);
+        let rows: Vec<&[f64]> = set.features.iter().skip(from).map(Vec::as_slice).collect();
+        let scores: Vec<f64> = set.scores.iter().skip(from).copied().collect();
+        let groups: Option<Vec<&str>> = groups.map(|groups| groups.iter().skip(from).map(String::as_str).collect());
+        let units = units(rows.len(), groups.as_deref());
+        let fits = units.len() >= MIN_OF_ONE
+            && rows.len() == scores.len()
+            && groups.is_none_or(|groups| groups.len() == rows.len())
+            && rows.iter().all(|row| row.len() == FEATURES);
+        fits.then_some(Self { rows, scores, units })
+    }
+
+    /// Mean of what slopes leave of the scores.
+    fn level(&self, slopes: &Linear) -> f64 {
+        mean(self.rows.iter().zip(&self.scores).map(|(row, score)| score - slopes.predict(row)))
+    }
+}
+
+/// A person, seen by a prior that was learnt from others.
+struct Judged<'a> {
+    person: &'a Person<'a>,
+    predicted: Vec<f64>,
+    /// Mean of the others' mean scores.
+    mean_score: f64,
+}
+
+impl Judged<'_> {
+    fn remainders(&self) -> impl Iterator<Item = f64> {
+        self.person.scores.iter().zip(&self.predicted).map(|(score, predicted)| score - predicted)
+    }
+
+    fn level(&self) -> f64 {
+        mean(self.remainders())
+    }
+
+    fn within_squares(&self) -> f64 {
+        let level = self.level();
+        self.remainders().map(|r| (r - level) * (r - level)).sum()
+    }
+
+    /// Errors, left out, of the model that the person would get.
+    fn left_out_errors(&self, intercept: Intercept) -> Vec<f64> {
+        let Person { rows, scores, units } = self.person;
+        let members = members(rows, scores, units, Some((&self.predicted, intercept)));
+        average(&members, scores, units).left_out.iter().zip(scores).map(|(p, s)| p - s).collect()
+    }
+}
+
+/// Everybody's recordings about their own means.
+struct Pooled {
+    /// Of each feature.
+    means: Vec<f64>,
+    within: Vec<f64>,
+    overall: Vec<f64>,
+    lows: Vec<f64>,
+    highs: Vec<f64>,
+}
+
+impl Pooled {
+    fn of(people: &[Person<'_>]) -> Option<Self> {
+        let mut pooled = Self { means: vec![], within: vec![], overall: vec![], lows: vec![], highs: vec![] };
+        for j in 0..FEATURES {
+            let column = |p: &Person<'_>| p.rows.iter().filter_map(|r| r.get(j).copied()).collect::<Vec<f64>>();
+            let columns: Vec<Vec<f64>> = people.iter().map(column).collect();
+            let all: Vec<f64> = columns.iter().flatten().copied().collect();
+            let within: Vec<f64> = columns
+                .iter()
+                .flat_map(|c| {
+                    let (mean, _) = mean_and_sd(c);
+                    c.iter().map(move |v| v - mean)
+                })
+                .collect();
+            let (mean, overall) = mean_and_sd(&all);
+            let (_, deviation) = mean_and_sd(&within);
+            let varies = deviation > 1e-7 * (1.0 + mean.abs());
+            pooled.means.push(mean);
+            pooled.overall.push(overall);
+            pooled.within.push(if varies { deviation } else { 0.0 });
+            let (low, high) = all.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+            // Half of what everybody together spans, beyond what anybody did.
+            pooled.lows.push(low - (high - low) / 2.0);
+            pooled.highs.push(high + (high - low) / 2.0);
+        }
+        pooled.within.iter().any(|deviation| *deviation > 0.0).then_some(pooled)
+    }
+
+    /// Slopes without each fold's people, and, last, of all.
+    fn slopes(&self, people: &[Person<'_>], folds: usize) -> Option<Vec<Linear>> {
+        let targets: Vec<Vec<f64>> = people
+            .iter()
+            .map(|p| {
+                let level = mean(p.scores.iter().copied());
+                p.scores.iter().map(|s| s - level).collect()
+            })
+            .collect();
+        let flat: Vec<f64> = targets.iter().flatten().copied().collect();
+        // No slopes at all come first: what is predicted of a difference then is none.
+        let mut left_out = vec![vec![0.0; flat.len()]];
+        let mut fits: Vec<Vec<Array1<f64>>> = vec![vec![Array1::zeros(FEATURES); folds + 1]];
+        for block in BLOCKS {
+            let columns: Vec<usize> =
+                block.columns().filter(|j| self.within.get(*j).is_some_and(|deviation| *deviation > 0.0)).collect();
+            if columns.is_empty() {
+                continue;
+            }
+            let designs: Vec<Array2<f64>> = people.iter().map(|person| self.design(person, &columns)).collect();
+            let grams: Vec<Array2<f64>> = designs.iter().map(|x| x.t().dot(x)).collect();
+            let moments: Vec<Array1<f64>> =
+                designs.iter().zip(&targets).map(|(x, y)| x.t().dot(&Array1::from(y.clone()))).collect();
+            for strength in STRENGTHS {
+                let solve = |fold: usize| {
+                    let mut gram = Array2::zeros((columns.len(), columns.len()));
+                    let (mut moment, mut rows) = (Array1::zeros(columns.len()), 0);
+                    for (i, ((g, m), y)) in grams.iter().zip(&moments).zip(&targets).enumerate() {
+                        if i % folds != fold {
+                            gram += g;
+                            moment += m;
+                            rows += y.len();
+                        }
+                    }
+                    gram.diag_mut().mapv_inplace(|d| d + strength * (columns.len() * rows) as f64);
+                    Some(gram.solvec_into(moment.insert_axis(Axis(1))).ok()?.remove_axis(Axis(1)))
+                };
+                let found: Vec<Array1<f64>> = (0..=folds).map(solve).collect::<Option<_>>()?;
+                left_out.push(
+                    designs
+                        .iter()
+                        .enumerate()
+                        .filter_map(|(i, x)| Some(x.dot(found.get(i % folds)?).to_vec()))
+                        .flatten()
+                        .collect(),
+                );
+                fits.push(found.iter().map(|w| self.spread(w, &columns)).collect());
+            }
+        }
+        let left_out: Vec<&[f64]> = left_out.iter().map(Vec::as_slice).collect();
+        let mixed = weights(&left_out, &flat, &vec![1.0; left_out.len()]);
+        let average = |fold: usize| {
+            let mut sum = Array1::<f64>::zeros(FEATURES);
+            for (fit, weight) in fits.iter().zip(&mixed) {
+                if let Some(fit) = fit.get(fold) {
+                    sum.scaled_add(*weight, fit);
+                }
+            }
+            self.linear(&sum)
+        };
+        Some((0..=folds).map(average).collect())
+    }
+
+    /// A person's rows about their mean, in units of the deviation within people.
+    fn design(&self, person: &Person<'_>, columns: &[usize]) -> Array2<f64> {
+        let mut x = Array2::zeros((person.rows.len(), columns.len()));
+        for (mut column, j) in x.columns_mut().into_iter().zip(columns) {
+            let values: Vec<f64> = person.rows.iter().filter_map(|row| row.get(*j).copied()).collect();
+            let (mean, _) = mean_and_sd(&values);
+            let deviation = self.within.get(*j).copied().unwrap_or(1.0);
+            for (slot, value) in column.iter_mut().zip(&values) {
+                *slot = (value - mean) / deviation;
+            }
+        }
+        x
+    }
+
+    /// Weights of some standardised columns as weights of raw features.
+    fn spread(&self, weights: &Array1<f64>, columns: &[usize]) -> Array1<f64> {
+        let mut all = Array1::zeros(FEATURES);
+        for (weight, j) in weights.iter().zip(columns) {
+            if let (Some(slot), Some(deviation)) = (all.get_mut(*j), self.within.get(*j)) {
+                *slot = weight / deviation;
+            }
+        }
+        all
+    }
+
+    fn linear(&self, weights: &Array1<f64>) -> Linear {
+        let terms = weights.iter().zip(&self.lows).zip(&self.highs);
+        let terms = terms.map(|((weight, low), high)| Term { weight: *weight, low: *low, high: *high }).collect();
+        Linear { intercept: 0.0, terms }
+    }
+}
+
+/// The better of slopes with the mean level and the mean score alone, judged on people left out, and its half width.
+fn provisional(levelled: &Linear, people: &[Person<'_>], judged: &[Judged<'_>]) -> (Linear, f64) {
+    let clipped = |score: f64| score.clamp(SCORE_RANGE.0, SCORE_RANGE.1);
+    let of = |predict: &dyn Fn(&Judged<'_>, usize) -> f64| -> Vec<f64> {
+        let errors = |j: &Judged<'_>| {
+            j.person.scores.iter().enumerate().map(|(i, s)| clipped(predict(j, i)) - s).collect::<Vec<f64>>()
+        };
+        judged.iter().flat_map(errors).collect()
+    };
+    let by_slopes = of(&|j, i| j.predicted.get(i).copied().unwrap_or(j.mean_score));
+    let by_mean = of(&|j, _| j.mean_score);
+    let (linear, errors) = if mean_square(&by_slopes) < mean_square(&by_mean) {
+        (levelled.clone(), by_slopes)
+    } else {
+        let intercept = mean(people.iter().map(|p| mean(p.scores.iter().copied())));
+        (Linear { intercept, terms: vec![Term::default(); FEATURES] }, by_mean)
+    };
+    let fallback = || student_t(people.len().saturating_sub(1).max(1)) * mean_square(&errors).sqrt();
+    let half_width = conformal_quantile(&errors).filter(|_| people.len() >= 10).unwrap_or_else(fallback);
+    (linear, half_width)
+}
+
+/// The quantile that intervals need so that they cover the left-out errors of everybody, each scaled by the variance of the same
+/// person's other errors.
+fn factor(errors: &[Vec<f64>], common: f64) -> Option<f64> {
+    let scaled: Vec<f64> = errors
+        .iter()
+        .flat_map(|errors| {
+            errors.iter().enumerate().map(move |(i, error)| {
+                let others: Vec<f64> = errors.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, e)| *e).collect();
+                error / shrunk_variance(&others, common, COMMON_WEIGHT).sqrt().max(1e-9)
+            })
+        })
+        .collect();
+    conformal_quantile(&scaled).filter(|_| scaled.len() >= MIN_CALIBRATION)
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, n) = values.fold((0.0, 0.0), |(sum, n), v| (sum + v, n + 1.0));
+    sum / f64::max(n, 1.0)
+}

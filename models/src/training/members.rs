@@ -1,0 +1,179 @@
+//! Every candidate's fit, what it predicts of what was left out of it, and their average.
+
+use std::ops::Range;
+
+use crate::card::{WeightedCandidate, rounded};
+use crate::ensemble::{left_out_mixture, weights};
+use crate::estimators::design::{Design, Fitted};
+use crate::estimators::gaussian_process::Intercept;
+use crate::estimators::{Candidate, Estimator, Target, own_candidates, remainder_candidates};
+use crate::features::FEATURES;
+use crate::kernel_part::KernelPart;
+use crate::model::{Linear, Term};
+use crate::prior::Prior;
+
+/// Fewer recordings than this teach nothing but their mean.
+pub(super) const MIN_TO_FIT: usize = 3;
+/// Folds, of the whole of training and of a fit without a closed form for what is left out; each recording alone up to as many.
+pub(super) const FOLDS: usize = 10;
+/// How much is given beforehand to an estimator that does not know the prior, over one that does.
+const WITHOUT_PRIOR: f64 = 0.1;
+/// Parts of an average that weigh less are left out of the model.
+const LEAST_WEIGHT: f64 = 0.005;
+
+/// A candidate's fit, and what it predicts, on the scale of scores, for each row as if left out.
+pub(crate) struct Member {
+    candidate: Candidate,
+    fitted: Fitted,
+    left_out: Vec<f64>,
+    /// Share of the average that it has beforehand.
+    mass: f64,
+}
+
+/// Every candidate that can be fitted. `units`: positions that are left out together; `common`: the prior's predictions, and what is
+/// known of what they leave.
+pub(crate) fn members(
+    rows: &[&[f64]],
+    scores: &[f64],
+    units: &[Vec<usize>],
+    common: Option<(&[f64], Intercept)>,
+) -> Vec<Member> {
+    let mass = if common.is_some() { WITHOUT_PRIOR } else { 1.0 };
+    let own = own_candidates().into_iter().filter_map(|candidate| {
+        let (fitted, left_out) = fit(rows, scores, units, candidate, Intercept::Free)?;
+        Some(Member { candidate, fitted, left_out, mass })
+    });
+    let Some((predicted, intercept)) = common else { return own.collect() };
+    let remainders: Vec<f64> = scores.iter().zip(predicted).map(|(s, p)| s - p).collect();
+    let remainder = remainder_candidates().into_iter().filter_map(|candidate| {
+        let (fitted, left_out) = fit(rows, &remainders, units, candidate, intercept)?;
+        let left_out = left_out.iter().zip(predicted).map(|(left_out, p)| left_out + p).collect();
+        Some(Member { candidate, fitted, left_out, mass: 1.0 })
+    });
+    own.filter(|_| rows.len() >= MIN_TO_FIT).chain(remainder).collect()
+}
+
+/// Fits a candidate to all rows, and says what it predicts for each as if left out.
+fn fit(
+    rows: &[&[f64]],
+    targets: &[f64],
+    units: &[Vec<usize>],
+    candidate: Candidate,
+    intercept: Intercept,
+) -> Option<(Fitted, Vec<f64>)> {
+    if candidate.estimator != Estimator::Mean && units.len() < MIN_TO_FIT {
+        return None;
+    }
+    let mut fitted = Design::new(rows, targets, candidate.block).fit(candidate.estimator, intercept, units)?;
+    if let Some(left_out) = fitted.left_out.take() {
+        return left_out.iter().all(|p| p.is_finite()).then_some((fitted, left_out));
+    }
+    let mut left_out = vec![f64::NAN; rows.len()];
+    for out in folds(units) {
+        let (in_rows, in_targets) = without(rows, targets, &out);
+        let fitted = Design::new(&in_rows, &in_targets, candidate.block).fit(candidate.estimator, intercept, &[])?;
+        place(&mut left_out, rows, &out, |row| fitted.predict(row));
+    }
+    left_out.iter().all(|p| p.is_finite()).then_some((fitted, left_out))
+}
+
+/// Predicts what was left out, each into its place.
+fn place(into: &mut [f64], rows: &[&[f64]], out: &[usize], predict: impl Fn(&[f64]) -> f64) {
+    for i in out {
+        if let (Some(slot), Some(row)) = (into.get_mut(*i), rows.get(*i)) {
+            *slot = predict(row);
+        }
+    }
+}
+
+/// An average of members.
+pub(crate) struct Average {
+    /// One a member.
+    pub(super) weights: Vec<f64>,
+    /// Prediction for each row as if left out, of the fits and of the weights.
+    pub(crate) left_out: Vec<f64>,
+}
+
+pub(crate) fn average(members: &[Member], scores: &[f64], units: &[Vec<usize>]) -> Average {
+    let left_out: Vec<&[f64]> = members.iter().map(|member| member.left_out.as_slice()).collect();
+    let masses: Vec<f64> = members.iter().map(|member| member.mass).collect();
+    let raw = weights(&left_out, scores, &masses);
+    // Small parts cost memory and say nothing.
+    let kept: Vec<f64> = raw.iter().map(|w| if *w < LEAST_WEIGHT { 0.0 } else { *w }).collect();
+    let total: f64 = kept.iter().sum();
+    Average {
+        weights: kept.iter().map(|w| w / total.max(f64::MIN_POSITIVE)).collect(),
+        left_out: left_out_mixture(&left_out, scores, &masses, units),
+    }
+}
+
+/// What models trained without each fold, weights included, predict for it.
+pub(super) fn nested_predictions(rows: &[&[f64]], scores: &[f64], units: &[Vec<usize>]) -> Vec<f64> {
+    let mut found = vec![f64::NAN; rows.len()];
+    for out in folds(units) {
+        let (in_rows, in_scores) = without(rows, scores, &out);
+        // Positions move up by as many as were left out before them.
+        let moved = |i: &usize| i - out.iter().filter(|o| *o < i).count();
+        let kept = units.iter().filter(|unit| unit.iter().all(|i| !out.contains(i)));
+        let units: Vec<Vec<usize>> = kept.map(|unit| unit.iter().map(moved).collect()).collect();
+        let members = members(&in_rows, &in_scores, &units, None);
+        let weights = average(&members, &in_scores, &units).weights;
+        place(&mut found, rows, &out, |row| {
+            members.iter().zip(&weights).map(|(member, weight)| weight * member.fitted.predict(row)).sum()
+        });
+    }
+    found
+}
+
+fn without<'a>(rows: &[&'a [f64]], targets: &[f64], out: &[usize]) -> (Vec<&'a [f64]>, Vec<f64>) {
+    let kept = rows.iter().zip(targets).enumerate().filter(|(i, _)| !out.contains(i));
+    kept.map(|(_, (row, target))| (*row, *target)).unzip()
+}
+
+/// Positions that are left out together: those of one group, or each alone.
+pub(crate) fn units(n: usize, groups: Option<&[&str]>) -> Vec<Vec<usize>> {
+    let Some(groups) = groups else { return (0..n).map(|i| vec![i]).collect() };
+    let mut units: Vec<(&str, Vec<usize>)> = Vec::new();
+    for (i, group) in groups.iter().enumerate().take(n) {
+        match units.iter_mut().find(|(name, _)| name == group) {
+            Some((_, unit)) => unit.push(i),
+            None => units.push((group, vec![i])),
+        }
+    }
+    units.into_iter().map(|(_, unit)| unit).collect()
+}
+
+/// Units as folds: each, or of many a run of neighbours, often recorded on one day.
+fn folds(units: &[Vec<usize>]) -> Vec<Vec<usize>> {
+    let count = units.len();
+    if count <= FOLDS {
+        return units.to_vec();
+    }
+    let run = |fold: usize| -> Range<usize> { fold * count / FOLDS..(fold + 1) * count / FOLDS };
+    (0..FOLDS).map(|fold| units.get(run(fold)).unwrap_or_default().concat()).collect()
+}
+
+/// The average as one linear part, the rest, and who weighs what.
+pub(super) fn assemble(
+    members: Vec<Member>,
+    weights: &[f64],
+    prior: Option<&Prior>,
+) -> (Linear, Vec<KernelPart>, Vec<WeightedCandidate>) {
+    let mut linear = Linear { intercept: 0.0, terms: vec![Term::default(); FEATURES] };
+    let (mut kernels, mut candidates) = (Vec::new(), Vec::new());
+    let mut common = 0.0;
+    for (Member { candidate, fitted, .. }, weight) in members.into_iter().zip(weights) {
+        if *weight <= 0.0 {
+            continue;
+        }
+        common += if candidate.target == Target::Remainder { *weight } else { 0.0 };
+        linear.add(&fitted.linear, *weight);
+        kernels.extend(fitted.kernel.map(|kernel| kernel.scaled(*weight)));
+        candidates.push(WeightedCandidate { candidate, weight: rounded(*weight) });
+    }
+    if let Some(prior) = prior {
+        linear.add(prior.slopes(), common);
+    }
+    candidates.sort_by(|a, b| b.weight.total_cmp(&a.weight));
+    (linear, kernels, candidates)
+}
