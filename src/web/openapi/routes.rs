@@ -262,7 +262,10 @@ fn inference() -> Vec<Described> {
             described(Post, "/infer", "infer", "Scores feature vectors or recordings")
                 .header("Inference-Header-Content-Length", "Bytes of JSON, where raw tensors follow it")
                 .body::<InferRequest>()
-                .answers_or_raw::<InferAnswer>(200, "The scores; raw tensors follow the JSON where the client wants that")
+                .answers_or_raw::<InferAnswer>(
+                    200,
+                    "The scores; raw tensors follow the JSON where the client wants that",
+                )
                 .problems(&[409]),
         ]);
     }
