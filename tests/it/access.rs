@@ -286,6 +286,7 @@ impl World {
             ("queue.lease_seconds", "600"),
             ("audit.unknown_every_seconds", "3600"),
             ("live.look_ms", "3600000"),
+            ("mail.tick_seconds", "3600"),
             // Every field of every patient is asked for.
             ("graphql.max_cost", "1000000"),
         ];
@@ -475,6 +476,13 @@ async fn every_role_may_do_with_graphql_what_the_policy_says_and_nothing_else_an
                 // care provider's link is looked up. Ids of events are random, so that nobody can try them.
                 let names_somebody = ["\"own\"", "\"clinic-1\""].iter().any(|name| operation.contains(name));
                 let most = if names_somebody { 0.5 } else { 2.5 };
+                // What looks around by itself now and then adds to one of the two: the least of some counts is without.
+                let (mut cost, mut cost_of_ghost, mut tries) = (cost, cost_of_ghost, 0);
+                while (cost - cost_of_ghost).abs() >= most && tries < 5 {
+                    cost = cost.min(world.statements(world.ask(who, &document)).await.1);
+                    cost_of_ghost = cost_of_ghost.min(world.statements(world.ask(who, &ghost)).await.1);
+                    tries += 1;
+                }
                 assert!((cost - cost_of_ghost).abs() < most, "{document} as caller {who}: {cost} and {cost_of_ghost}");
                 assert!(!world.noted(&asked.request_id).await.is_empty());
             }
