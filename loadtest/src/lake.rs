@@ -25,6 +25,7 @@ const PEER: &str = r#"
 import duckdb, json, sys, time
 connection = duckdb.connect()
 connection.execute("SET threads = " + sys.argv[1])
+connection.execute("SET enable_progress_bar = false")
 for line in sys.stdin:
     begun = time.perf_counter()
     rows = connection.execute(json.loads(line)["sql"]).fetchall()
