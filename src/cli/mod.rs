@@ -5,6 +5,7 @@ mod audit;
 mod compact;
 mod config;
 mod evaluate;
+mod files;
 mod import;
 mod migrate;
 mod model_server;

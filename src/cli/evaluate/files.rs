@@ -1,5 +1,6 @@
 //! Recordings and manifests from files.
 
+use crate::cli::files;
 use crate::domain::recording::{Recording, parse};
 use anyhow::{Context, bail, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -59,7 +60,8 @@ struct Row {
 
 /// Every scored recording below the paths.
 pub(super) fn read(paths: &[PathBuf], manifest: Option<&Path>, device: Option<&str>) -> anyhow::Result<Vec<Scored>> {
-    let (files, mut manifests) = find(paths)?;
+    let found = files::below(paths, |path| files::is_recording(path) || is_manifest(path))?;
+    let (mut manifests, files): (Vec<_>, Vec<_>) = found.into_iter().partition(|path| is_manifest(path));
     ensure!(!files.is_empty(), "there is no .json file in the paths");
     ensure!(files.len() <= MAX_RECORDINGS, "{} files are more than {MAX_RECORDINGS}", files.len());
     if let Some(manifest) = manifest {
@@ -160,29 +162,6 @@ fn describe(plans: &mut SignalPlans, recording: &Recording) -> anyhow::Result<(V
     Ok((extract_with(plans, &samples).into_vec(), extremes))
 }
 
-/// Recordings and manifests below the paths, in the order of their names.
-fn find(paths: &[PathBuf]) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
-    let (mut files, mut manifests) = (Vec::new(), Vec::new());
-    let mut open: Vec<PathBuf> = paths.iter().rev().cloned().collect();
-    while let Some(path) = open.pop() {
-        if path.is_dir() {
-            let mut inside = std::fs::read_dir(&path)
-                .with_context(|| format!("{} cannot be read", path.display()))?
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect::<Result<Vec<_>, _>>()?;
-            inside.retain(|path| {
-                path.is_dir()
-                    || path.extension().is_some_and(|ending| ending == "json")
-                    || path.file_name().is_some_and(|name| name == MANIFEST)
-            });
-            inside.sort_by(|a, b| b.cmp(a));
-            open.extend(inside);
-        } else if path.file_name().is_some_and(|name| name == MANIFEST) {
-            manifests.push(path);
-        } else {
-            ensure!(path.exists(), "{} is not there", path.display());
-            files.push(path);
-        }
-    }
-    Ok((files, manifests))
+fn is_manifest(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == MANIFEST)
 }

@@ -3,6 +3,7 @@
 
 mod bucket;
 
+use super::files;
 use anyhow::{Context, bail};
 use clap::Args;
 use comfy_table::Table;
@@ -58,7 +59,7 @@ pub(super) fn run(file: Option<&Path>, options: Options) -> anyhow::Result<()> {
 }
 
 async fn import(options: Options) -> anyhow::Result<()> {
-    let files = find(&options.paths)?;
+    let files = files::below(&options.paths, files::is_recording)?;
     anyhow::ensure!(!files.is_empty(), "there is no .json file in the paths");
     let server = Server::connect(&options).await?;
     if let Some(provider) = &options.create_patients_for {
@@ -209,26 +210,6 @@ async fn explain(response: reqwest::Response) -> String {
     let text = |pointer: &str| problem.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
     let (code, detail, place) = (text("/code"), text("/detail"), text("/errors/0/pointer"));
     format!("{} {code} {place} {detail}", status.as_u16())
-}
-
-fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    let mut open: Vec<PathBuf> = paths.iter().rev().cloned().collect();
-    while let Some(path) = open.pop() {
-        if path.is_dir() {
-            let mut inside = std::fs::read_dir(&path)
-                .with_context(|| format!("{} cannot be read", path.display()))?
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect::<Result<Vec<_>, _>>()?;
-            inside.retain(|path| path.is_dir() || path.extension().is_some_and(|ending| ending == "json"));
-            inside.sort_by(|a, b| b.cmp(a));
-            open.extend(inside);
-        } else {
-            anyhow::ensure!(path.exists(), "{} is not there", path.display());
-            files.push(path);
-        }
-    }
-    Ok(files)
 }
 
 fn summarize(results: &[(PathBuf, Sent)]) -> anyhow::Result<()> {
