@@ -191,10 +191,9 @@ impl Inference {
             }
             Ok(Inferred { version: model.version, predictions })
         };
-        match answer.await {
-            Ok(inferred) => self.deps.audit.record(entry).await.map(|()| inferred),
-            Err(error) => Err(self.deps.audit.failed(entry, error).await),
-        }
+        let inferred = self.deps.audit.or_failed(&entry, answer.await).await?;
+        self.deps.audit.record(entry).await?;
+        Ok(inferred)
     }
 
     /// What a model is.
@@ -229,10 +228,7 @@ impl Inference {
     /// # Errors
     /// [`ServiceError`].
     pub async fn list(&self, caller: &Caller, after: &str, limit: u32) -> Result<Vec<Listing>, ServiceError> {
-        let entry = Entry::by(caller, "list_models").about(&Access::ListModels);
-        if let Err(error) = self.admit(caller).await {
-            return Err(self.deps.audit.failed(entry, error).await);
-        }
+        let entry = self.allowed(caller, Entry::by(caller, "list_models"), &Access::ListModels).await?;
         let scope = model_scope(&caller.role);
         let listed = self.deps.database.list_models(&scope, after, limit.min(MOST_LISTED), MOST_VERSIONS).await?;
         let patients: Vec<_> = listed.iter().map(|listed| listed.patient.clone()).collect();
@@ -266,10 +262,7 @@ impl Inference {
             self.withheld().remove(name);
             Ok(())
         };
-        match loaded.await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.deps.audit.failed(entry, error).await),
-        }
+        self.deps.audit.or_failed(&entry, loaded.await).await
     }
 
     /// Unloads every version of a model: when this returns none is in use. It is not asked by this way until it is loaded again.
@@ -309,10 +302,7 @@ impl Inference {
     /// # Errors
     /// [`ServiceError`].
     pub async fn all_statistics(&self, caller: &Caller) -> Result<Vec<Counted>, ServiceError> {
-        let entry = Entry::by(caller, "model_statistics").about(&Access::OperateModels);
-        if let Err(error) = self.authorize(caller, &Access::OperateModels).await {
-            return Err(self.deps.audit.failed(entry, error).await);
-        }
+        let entry = self.allowed(caller, Entry::by(caller, "model_statistics"), &Access::OperateModels).await?;
         self.deps.audit.record(entry).await?;
         let all = self.deps.engine.statistics().all();
         Ok(all.into_iter().map(|(label, statistics)| Counted { label, statistics }).collect())
@@ -328,12 +318,8 @@ impl Inference {
         let Some(found) = self.deps.database.named_model(name, version.as_ref()).await? else {
             return Err(self.deps.audit.failed(entry, ServiceError::NotFound(MODEL)).await);
         };
-        let access = Access::Patient(found.patient.clone());
-        let entry = entry.about(&access);
-        match self.authorize(caller, &access).await {
-            Ok(()) => Ok((entry, found)),
-            Err(error) => Err(self.deps.audit.failed(entry, error).await),
-        }
+        let entry = self.allowed(caller, entry, &Access::Patient(found.patient.clone())).await?;
+        Ok((entry, found))
     }
 
     /// The versions of a model that is about to be operated, noted.
@@ -343,10 +329,7 @@ impl Inference {
         operation: &'static str,
         name: &ModelName,
     ) -> Result<(Entry, Vec<ListedModel>), ServiceError> {
-        let entry = Entry::by(caller, operation).about(&Access::OperateModels);
-        if let Err(error) = self.authorize(caller, &Access::OperateModels).await {
-            return Err(self.deps.audit.failed(entry, error).await);
-        }
+        let entry = self.allowed(caller, Entry::by(caller, operation), &Access::OperateModels).await?;
         let versions = self.deps.database.model_versions(name, MOST_VERSIONS).await?;
         let entry = entry.patients(versions.first().map(|listed| listed.patient.clone()));
         if versions.is_empty() {
@@ -354,6 +337,13 @@ impl Inference {
         }
         self.deps.audit.record(entry.clone()).await?;
         Ok((entry, versions))
+    }
+
+    /// What is noted of an access that the caller has; of one that they do not have it is noted here.
+    async fn allowed(&self, caller: &Caller, entry: Entry, access: &Access) -> Result<Entry, ServiceError> {
+        let entry = entry.about(access);
+        self.deps.audit.or_failed(&entry, self.authorize(caller, access).await).await?;
+        Ok(entry)
     }
 
     async fn authorize(&self, caller: &Caller, access: &Access) -> Result<(), ServiceError> {
