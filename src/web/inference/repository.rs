@@ -2,6 +2,7 @@
 
 use super::{Answer, asked};
 use crate::actors::inference::{Asked, Counted, Listing, MOST_LISTED, State};
+use crate::domain::access::Caller;
 use crate::domain::ids::ModelName;
 use crate::domain::recording::Refusal;
 use crate::scoring::statistics::Taken;
@@ -69,10 +70,7 @@ pub(super) async fn load(
     payload: web::Payload,
     services: web::Data<Services>,
 ) -> Answer {
-    let Authenticated(caller) = caller?;
-    let Asked { name, .. } = asked(&request)?;
-    // What a client asks for besides, such as another configuration, is not to be had.
-    let _: Value = read_optional(payload).await?;
+    let (caller, name) = operator(&request, caller, payload).await?;
     services.inference.load(&caller, &name).await?;
     Ok(HttpResponse::Ok().json(json!({})))
 }
@@ -83,11 +81,22 @@ pub(super) async fn unload(
     payload: web::Payload,
     services: web::Data<Services>,
 ) -> Answer {
-    let Authenticated(caller) = caller?;
-    let Asked { name, .. } = asked(&request)?;
-    let _: Value = read_optional(payload).await?;
+    let (caller, name) = operator(&request, caller, payload).await?;
     services.inference.unload(&caller, &name).await?;
     Ok(HttpResponse::Ok().json(json!({})))
+}
+
+/// Who loads or unloads, and which model.
+async fn operator(
+    request: &HttpRequest,
+    caller: Result<Authenticated, Problem>,
+    payload: web::Payload,
+) -> Result<(Caller, ModelName), InferenceProblem> {
+    let Authenticated(caller) = caller?;
+    let Asked { name, .. } = asked(request)?;
+    // What a client asks for besides, such as another configuration, is not to be had.
+    let _: Value = read_optional(payload).await?;
+    Ok((caller, name))
 }
 
 pub(super) async fn statistics(
