@@ -2,10 +2,10 @@
 //! by its text.
 
 use super::ServiceError;
+use super::account_turns::AccountTurns;
 use super::auditor::Audit;
 use super::authorization::{SeenLinks, authorize};
 use super::topology::Ground;
-use super::turns::Turns;
 #[cfg(feature = "aws")]
 use crate::config::LakeEngine;
 use crate::config::{LakeConfig, seconds};
@@ -49,7 +49,7 @@ pub struct LakeDeps {
     /// Notes whose recordings are read.
     pub audit: Audit,
     /// Who has a query under way.
-    pub turns: Turns,
+    pub turns: AccountTurns,
 }
 
 /// The actor.

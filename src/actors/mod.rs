@@ -1,5 +1,6 @@
 //! Supervised actors, one concern a file. What must survive is a row or an object; what an actor holds is a cache.
 
+pub mod account_turns;
 pub mod announcer;
 pub mod auditor;
 mod authorization;
@@ -30,7 +31,6 @@ pub mod session_auth;
 pub mod supervision;
 pub mod topology;
 pub mod trainer;
-pub mod turns;
 pub mod updates;
 pub mod watches;
 pub mod wire;

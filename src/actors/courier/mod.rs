@@ -8,10 +8,10 @@ mod record;
 pub use body::{Body, BrokenOff};
 
 use super::ServiceError;
+use super::account_turns::AccountTurns;
 use super::compute::Compute;
 use super::links::Links;
 use super::resolver::RecordLeave;
-use super::turns::Turns;
 use crate::domain::clock::SharedClock;
 use crate::storage::database::Database;
 use crate::storage::objects::Objects;
@@ -39,7 +39,7 @@ pub struct CourierDeps {
     /// Records that are sent at once.
     pub records_at_once: Arc<Semaphore>,
     /// Who is being sent a record.
-    pub turns: Turns,
+    pub turns: AccountTurns,
     /// How long a client may take nothing.
     pub patience: Duration,
     /// How long one sending may take.

@@ -5,7 +5,7 @@ use super::CourierDeps;
 use super::archive::{Archive, ArchiveError, FileEntry, Packing};
 use super::body::{Body, Outlet, body};
 use super::linked::{PIECE, piece};
-use crate::actors::turns::Turn;
+use crate::actors::account_turns::AccountTurn;
 use crate::documents::{fhir, record};
 use crate::domain::ids::TestEventId;
 use crate::domain::object_key::ObjectKey;
@@ -23,7 +23,7 @@ const MOST_MODELS: u32 = 10_000;
 const GATHERED: usize = 64 << 10;
 
 /// Begins to send the patient's record. The place and the turn are taken until it is sent.
-pub(super) fn send(deps: &CourierDeps, patient: Patient, place: (OwnedSemaphorePermit, Turn)) -> Body {
+pub(super) fn send(deps: &CourierDeps, patient: Patient, place: (OwnedSemaphorePermit, AccountTurn)) -> Body {
     let (outlet, body) = body(deps.patience);
     let deps = deps.clone();
     actix::spawn(async move {
@@ -83,7 +83,7 @@ enum Reason {
     Damaged,
 }
 
-async fn write(deps: &CourierDeps, patient: &Patient, turn: Turn, outlet: Outlet) -> Result<(), RecordError> {
+async fn write(deps: &CourierDeps, patient: &Patient, turn: AccountTurn, outlet: Outlet) -> Result<(), RecordError> {
     let made_at = deps.clock.now();
     let mut events = deps.database.events_of_patient(&patient.id, deps.most_events.saturating_add(1)).await?;
     let most = usize::try_from(deps.most_events).unwrap_or(usize::MAX);

@@ -8,11 +8,12 @@
 //! does that on the address: who shares it with the owner uses up what is theirs alone. Who wants to sign in from a new address
 //! meanwhile resets their password by mail, which lifts these bounds there.
 
+use super::before;
 use crate::actors::ServiceError;
 use crate::domain::ids::AccountId;
 use crate::domain::network::network;
 use crate::storage::database::{Database, NewMail, Purpose};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -168,8 +169,7 @@ impl SignInLimit {
     }
 
     fn since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
-        let window = TimeDelta::from_std(self.window).unwrap_or(TimeDelta::MAX);
-        now.checked_sub_signed(window).unwrap_or(DateTime::<Utc>::MIN_UTC)
+        before(now, self.window)
     }
 
     /// Takes an attempt back that was right: the account starts anew.

@@ -1,12 +1,12 @@
 //! Those who make and send documents: reports, links, exports.
 
 use super::Ground;
+use crate::actors::account_turns::AccountTurns;
 use crate::actors::compute::Compute;
 use crate::actors::courier::{Courier, CourierDeps};
 use crate::actors::links::Links;
 use crate::actors::reporter::{Reporter, ReporterDeps, UnderWay};
 use crate::actors::supervision::{Handle, SupervisionPolicy, Supervisor};
-use crate::actors::turns::Turns;
 use crate::config::{Config, seconds};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -45,7 +45,7 @@ pub(super) fn start(config: &Config, ground: &Ground, policy: &SupervisionPolicy
         links,
         objects_at_once: Arc::new(Semaphore::new(settings.downloads_at_once)),
         records_at_once: Arc::new(Semaphore::new(settings.exports_at_once)),
-        turns: Turns::default(),
+        turns: AccountTurns::default(),
         patience: seconds(settings.idle_seconds),
         longest: seconds(settings.longest_seconds),
         most_events: settings.export_events,

@@ -5,6 +5,8 @@ mod accounts;
 mod documents;
 mod policies;
 
+#[cfg(feature = "lake")]
+use crate::actors::account_turns::AccountTurns;
 use crate::actors::announcer::{Announcer, AnnouncerDeps};
 use crate::actors::auditor::{Audit, AuditPolicy, Auditor, AuditorDeps};
 #[cfg(feature = "aws")]
@@ -29,8 +31,6 @@ use crate::actors::scorer::{Scorer, ScorerDeps, ScorerPool};
 use crate::actors::session_auth::SessionAuth;
 use crate::actors::supervision::{Alive, Handle, SupervisionPolicy, Supervisor};
 use crate::actors::trainer::{TrainerDeps, Trainers};
-#[cfg(feature = "lake")]
-use crate::actors::turns::Turns;
 use crate::actors::updates::Updates;
 use crate::actors::watches::Watches;
 use crate::actors::wire::{Wire, WireDeps};
@@ -227,8 +227,12 @@ impl Topology {
             .engine
             .clone()
             .map(|engine| {
-                let deps =
-                    LakeDeps { database: database.clone(), engine, audit: audit.clone(), turns: Turns::default() };
+                let deps = LakeDeps {
+                    database: database.clone(),
+                    engine,
+                    audit: audit.clone(),
+                    turns: AccountTurns::default(),
+                };
                 Supervisor::start(&policy, &metrics, &entropy, move || Lake::new(deps.clone()))
             })
             .unzip();

@@ -6,25 +6,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Whose turn it is. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Turns(Arc<Mutex<HashSet<AccountId>>>);
+pub struct AccountTurns(Arc<Mutex<HashSet<AccountId>>>);
 
 /// An account's turn. It ends when this is dropped.
 #[derive(Debug)]
-pub struct Turn {
-    turns: Turns,
+pub struct AccountTurn {
+    turns: AccountTurns,
     account: AccountId,
 }
 
-impl Turns {
+impl AccountTurns {
     /// The account's turn; none while it has one.
     #[must_use]
-    pub fn take(&self, account: AccountId) -> Option<Turn> {
+    pub fn take(&self, account: AccountId) -> Option<AccountTurn> {
         let mut taken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        taken.insert(account).then(|| Turn { turns: self.clone(), account })
+        taken.insert(account).then(|| AccountTurn { turns: self.clone(), account })
     }
 }
 
-impl Drop for Turn {
+impl Drop for AccountTurn {
     fn drop(&mut self) {
         self.turns.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.account);
     }
@@ -36,7 +36,7 @@ mod tests {
 
     #[test]
     fn an_account_has_one_turn_at_a_time_and_others_have_theirs() {
-        let turns = Turns::default();
+        let turns = AccountTurns::default();
         let [ann, bob] = [1, 2].map(|n| AccountId::from(uuid::Uuid::from_u128(n)));
         let first = turns.take(ann);
         assert!(first.is_some() && turns.take(ann).is_none() && turns.take(bob).is_some());
