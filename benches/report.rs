@@ -52,6 +52,9 @@ fn record(recording: &Recording) -> EventRecord {
             }),
             score: Some(Scored {
                 score: Score {
+                    provisional: false,
+                    unlike_training: false,
+                    novelty: Some(0.4),
                     value: 70.9,
                     lower: Some(63.2),
                     upper: Some(78.4),

@@ -13,8 +13,9 @@ use tokio::time::Instant;
 /// A link that was seen longer ago is looked up anew.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The links of a care provider that a request has seen a moment ago, so that what it gathers of the same patients is not
-/// looked up for each kind of thing again. Filled here alone. Cheap to clone; each request has its own.
+/// The links of a care provider that a request has seen a moment ago, so that what it reads of the same patients is not
+/// looked up for each kind of thing again. Who changes something looks up anew, and what was seen before is forgotten. Filled
+/// here alone. Cheap to clone; each request has its own.
 #[derive(Debug, Clone, Default)]
 pub struct SeenLinks(Arc<Mutex<Seen>>);
 
@@ -34,6 +35,11 @@ impl SeenLinks {
         {
             self.0.lock().await.add(own, patients, asked_at);
         }
+    }
+
+    /// Something was changed: links, for all that is known here.
+    pub(super) async fn forget(&self) {
+        *self.0.lock().await = Seen::default();
     }
 
     /// Whether they are all linked. Who asks for the same at the same time waits, and is told what was seen.
@@ -87,7 +93,7 @@ pub(super) async fn authorize(
         Decision::Absent => false,
         Decision::AllowedIfLinked => match (role, access) {
             (Role::CareProvider(provider), Access::Patient(patient) | Access::Score(patient)) => {
-                database.is_linked(provider, patient).await?
+                links.hold(database, provider, &BTreeSet::from([patient.clone()])).await?
             }
             (Role::CareProvider(provider), Access::Patients(patients)) => {
                 links.hold(database, provider, patients).await?

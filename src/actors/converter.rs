@@ -89,7 +89,7 @@ impl ConverterDeps {
         let now = self.clock.now();
         let after = self.database.finish_conversion(job.fence, row.id, &conversion, self.rule, now).await?;
         match after {
-            AfterConversion::TrainingQueued => self.ledger.wake(JobKind::Train),
+            AfterConversion::TrainingQueued | AfterConversion::ProvisionalQueued => self.ledger.wake(JobKind::Train),
             AfterConversion::ScoreQueued => self.ledger.wake(JobKind::Score),
             AfterConversion::Counted | AfterConversion::AwaitsModel => {}
         }

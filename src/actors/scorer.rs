@@ -1,6 +1,7 @@
 //! The scorer pool: a fixed number of scorers, who score what waits in the queue. Models are the engine's, which has one cache for
 //! all who score.
 
+use super::compute::Compute;
 use super::supervision::Handle;
 use super::updates::Updates;
 use super::work::{Assignment, JobError};
@@ -8,11 +9,13 @@ use crate::domain::clock::SharedClock;
 use crate::domain::score::Score;
 use crate::scoring::Backend;
 use crate::scoring::engine::{Engine, EngineError, LoadError};
-use crate::storage::database::{AfterScoring, Database, Job};
+use crate::scoring::input::features_of_document;
+use crate::storage::database::{AfterScoring, Database, Job, RecordingRow};
 use crate::storage::objects::Objects;
 use crate::supervised;
 use actix::prelude::*;
 use stance_models::features::FEATURE_SET;
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -23,6 +26,8 @@ pub struct ScorerDeps {
     pub database: Database,
     /// Artifacts.
     pub objects: Objects,
+    /// Threads for the numbers.
+    pub compute: Compute,
     /// Time.
     pub clock: SharedClock,
     /// Who runs the models.
@@ -73,15 +78,18 @@ impl ScorerDeps {
         let recording = recording.ok_or_else(|| JobError::dead("recording_gone", "the recording was deleted"))?;
         let row = job.model.as_ref().ok_or(JobError::Retry("no model"))?;
         let features = match &recording.features {
-            Some((set, features)) if set == FEATURE_SET => features,
-            _ => return Err(JobError::dead("feature_set_changed", "the recording was converted by another version")),
+            Some((set, features)) if set == FEATURE_SET => Cow::Borrowed(features),
+            _ => Cow::Owned(self.features_anew(recording).await?),
         };
         let fetch = async || Ok(self.objects.get(&row.artifact_key, Some(row.artifact_digest)).await?);
-        let prediction = self.engine.score(&row.version.as_str().into(), features, fetch).await?;
+        let prediction = self.engine.score(&row.version.as_str().into(), &features, fetch).await?;
         let score = Score {
             value: prediction.value,
             lower: Some(prediction.lower),
             upper: Some(prediction.upper),
+            provisional: row.provisional,
+            unlike_training: prediction.is_unlike_training(),
+            novelty: Some(prediction.novelty),
             model_version: row.version.clone(),
             backend: self.backend.name(),
         };
@@ -91,6 +99,15 @@ impl ScorerDeps {
         }
         self.updates.publish(recording.id, true);
         Ok(())
+    }
+
+    /// Features of today's set, for a recording that was converted before there was one.
+    async fn features_anew(&self, recording: &RecordingRow) -> Result<Vec<f64>, JobError> {
+        let raw = self.objects.get(&recording.raw_key, Some(recording.digest)).await?;
+        let features = self.compute.run(move || features_of_document(raw)).await?;
+        let features = features.map_err(|error| JobError::dead("unusable_samples", &error.to_string()))?;
+        self.database.replace_features(recording.id, FEATURE_SET, &features).await?;
+        Ok(features)
     }
 }
 

@@ -1,30 +1,23 @@
 //! A trainer for each care provider: made when there is something to train, gone when it was idle for a while. How many
 //! there are at once is bounded, and so is how many trainings run at once; the queue lets care providers take turns.
 
+mod lesson;
+
 use super::compute::Compute;
 use super::metrics::Metrics;
 use super::supervision::{Handle, SupervisionPolicy, Supervisor};
 use super::updates::Updates;
-use super::work::{Assignment, JobError, Ledger};
+use super::work::{Assignment, Ledger};
 use crate::domain::clock::SharedClock;
 use crate::domain::entropy::Entropy;
-use crate::domain::ids::{ModelName, ModelVersion};
-use crate::domain::object_key::ObjectKey;
-use crate::storage::database::{Database, Job, JobKind, NewModel, TrainingRule};
-use crate::storage::objects::{Digest, Objects};
+use crate::storage::database::{Database, TrainingRule};
+use crate::storage::objects::Objects;
 use crate::supervised;
 use actix::prelude::*;
-use chrono::SecondsFormat;
-use stance_models::artifact;
-use stance_models::features::{FEATURE_SET, of_one_set};
-use stance_models::training::{TrainParams, Trained, TrainingSet, train};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// Training recordings that a model is made from at most: the newest.
-const NEWEST: u32 = 200;
 
 /// What the actors work with.
 #[derive(Debug, Clone)]
@@ -76,71 +69,6 @@ impl Handler<Training> for Trainer {
             drop(busy);
         };
         context.spawn(work.into_actor(self));
-    }
-}
-
-impl TrainerDeps {
-    async fn train(&self, job: &Job) -> Result<(), JobError> {
-        let gone = || JobError::dead("recording_gone", "the recording that completed the count was deleted");
-        let row = job.recording.clone().ok_or_else(gone)?;
-        let last = row.training_ordinal.ok_or_else(gone)?;
-        let found = self.database.training_recordings(&row.patient, &row.movement, last, NEWEST).await?;
-        if found.count < self.rule.minimum {
-            // Some were deleted; the one that makes them enough again queues another training.
-            return Ok(self.database.end_job(job.fence).await?);
-        }
-        let (recordings, generation) = (&found.newest, found.generation);
-        let vectors = recordings.iter().map(|r| (r.feature_set.as_str(), r.features.as_slice()));
-        let set = TrainingSet {
-            ids: recordings.iter().map(|recording| recording.id.to_string()).collect(),
-            // Recordings that were converted before the set grew are as good as ever, for what it held then.
-            features: of_one_set(vectors).ok_or_else(|| {
-                JobError::dead("feature_set_changed", "the recordings were converted by another version")
-            })?,
-            scores: recordings.iter().map(|recording| recording.score).collect(),
-        };
-        // The same training asked for twice is the same seed, and so the same model.
-        let seed = u64::try_from(job.fence.job_id).unwrap_or_default();
-        let version = ModelVersion::of_training(row.id, last, generation);
-        // The time at which it was asked for: whoever trains it again, after a lease that ended, makes the same bytes, and so
-        // does no harm to an artifact whose digest is a row by now.
-        let trained_at = Some(job.enqueued_at.to_rfc3339_opts(SecondsFormat::Secs, true));
-        let (artifact, card) = self
-            .compute
-            .run(move || {
-                let Trained { model, card } = train(&set, &TrainParams { seed, trained_at })
-                    .map_err(|error| JobError::dead("training_failed", &error.to_string()))?;
-                let packed =
-                    artifact::pack(&model, &card).map_err(|_| JobError::Retry("artifact could not be packed"))?;
-                Ok::<_, JobError>((packed, card))
-            })
-            .await??;
-        let model = NewModel {
-            artifact_key: ObjectKey::model(&row.movement, &row.patient, &version),
-            version,
-            patient: row.patient.clone(),
-            movement: row.movement.clone(),
-            training_recordings: found.count,
-            first_ordinal: recordings.first().map_or(last, |first| first.ordinal),
-            last_ordinal: last,
-            generation,
-            artifact_digest: Digest::of(&artifact),
-            feature_set: FEATURE_SET.to_owned(),
-            leave_one_out_error: card.leave_one_out_error,
-            card: serde_json::to_string(&card).map_err(|_| JobError::Retry("model card could not be written"))?,
-        };
-        self.objects.put(&model.artifact_key, artifact.into()).await?;
-        let name = ModelName::from(self.entropy.uuid());
-        self.database.name_model(&name, &model.patient, &model.movement).await?;
-        let Some(queued) = self.database.finish_training(job.fence, &model, self.clock.now()).await? else {
-            // What deletes removes it, too, but later.
-            self.objects.delete(&model.artifact_key).await?;
-            return Err(JobError::Retry("a recording that it learned from was deleted"));
-        };
-        tracing::info!(model = %model.version, recordings = found.count, queued, "a model was trained");
-        self.ledger.wake(JobKind::Score);
-        self.updates.publish(job.subject, true);
-        Ok(())
     }
 }
 

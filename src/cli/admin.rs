@@ -1,13 +1,13 @@
 //! `stance admin`.
 
-use super::audit;
+use super::{audit, models};
 use crate::actors::session_auth::{SessionAuthConfig, create_account};
 use crate::config::Config;
 use crate::domain::access::Role;
 use crate::domain::clock::{Clock, SystemClock};
 use crate::domain::entropy::Entropy;
 use crate::domain::ids::{CareProviderId, PatientId};
-use crate::storage::database::{Account, Database, RoleChange};
+use crate::storage::database::{Account, Database, Decision, RoleChange};
 use anyhow::{Context, bail, ensure};
 use clap::{Args, Subcommand, ValueEnum};
 use std::io::Write;
@@ -35,6 +35,15 @@ enum Action {
     /// Has jobs that were given up tried again, after what they failed of is mended; says how many.
     #[command(after_help = "Example:\n  stance admin requeue --limit 100")]
     Requeue(Requeue),
+    /// Has a version of a patient's model serve from now on, whatever comes, until it is unpinned.
+    #[command(after_help = "Example:\n  stance admin pin-model v20-0b51c2f0a1b24c6d-1234-1")]
+    PinModel(models::Model),
+    /// Lets what was found of the patient's models decide again which one serves.
+    #[command(after_help = "Example:\n  stance admin unpin-model v20-0b51c2f0a1b24c6d-1234-1")]
+    UnpinModel(models::Model),
+    /// Takes a version back: it serves no more, and the one before does. Scores that it gave stay.
+    #[command(after_help = "Example:\n  stance admin withdraw-model v20-0b51c2f0a1b24c6d-1234-1")]
+    WithdrawModel(models::Model),
     /// Prints the audit record, the latest first.
     #[command(after_help = "Example:\n  stance admin audit --patient-id p-1 --from 2026-01-01T00:00:00Z")]
     Audit(audit::Print),
@@ -94,6 +103,9 @@ pub(super) fn run(file: Option<&Path>, options: Options) -> anyhow::Result<()> {
         Action::SetRole(subject) => set_role(&config, &subject),
         Action::RemoveTotp(options) => remove_totp(&config, &options.email),
         Action::Requeue(options) => requeue(&config, &options),
+        Action::PinModel(model) => models::decide(&config, &model, Decision::Pin),
+        Action::UnpinModel(model) => models::decide(&config, &model, Decision::Unpin),
+        Action::WithdrawModel(model) => models::decide(&config, &model, Decision::Withdraw),
         Action::Audit(options) => audit::print(&config, &options),
         Action::VerifyAudit(options) => audit::verify(&config, options),
         Action::PruneAudit(options) => audit::prune(&config, &options),

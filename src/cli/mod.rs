@@ -9,6 +9,7 @@ mod files;
 mod import;
 mod migrate;
 mod model_server;
+mod models;
 mod open;
 mod password;
 mod query;

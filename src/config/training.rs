@@ -10,6 +10,8 @@ section!(
         minimum: i64 = 10,
         /// Scored recordings for each next.
         every: i64 = 10,
+        /// Whether a patient's models learn from the care provider's other patients, too, and who has none gets a provisional one.
+        from_others: bool = true,
         /// Trainings at once.
         at_once: usize = 2,
         /// Trainers, one a care provider, that live at once.

@@ -133,16 +133,13 @@ name_id!(
     64
 );
 impl ModelVersion {
-    /// The version of what one training makes: of the training recording that it was asked for, the last one that it learns
-    /// from, at its place among the patient's, and how many of those had been deleted. The same training asked for twice has
-    /// one version, and it says nothing about the person.
+    /// The version of what one attempt at a training makes: the place of the last recording that it learns from among the
+    /// patient's (0 where it learns from none of them), the recording that it was asked for, its job, and which lease of it. Two
+    /// attempts may know different things of other patients, so each has a version of its own. It says nothing about the person.
     #[must_use]
-    pub fn of_training(last: TestEventId, ordinal: i64, generation: i64) -> Self {
-        let short: String = last.to_string().chars().filter(char::is_ascii_hexdigit).take(16).collect();
-        Self(match generation {
-            0 => format!("v{ordinal}-{short}"),
-            _ => format!("v{ordinal}-{short}-{generation}"),
-        })
+    pub fn of_training(ordinal: i64, asked_for: TestEventId, job: i64, lease: i64) -> Self {
+        let short: String = asked_for.to_string().chars().filter(char::is_ascii_hexdigit).take(16).collect();
+        Self(format!("v{ordinal}-{short}-{job}-{lease}"))
     }
 }
 

@@ -13,3 +13,4 @@ pub mod network;
 pub mod object_key;
 pub mod recording;
 pub mod score;
+pub mod verdict;

@@ -63,6 +63,14 @@ pub struct Score {
     pub lower: Option<f64>,
     /// Upper end of the interval, where the model gives one.
     pub upper: Option<f64>,
+    /// By a model without a scored recording of the patient's own, from what other patients have in common: it gives way to
+    /// that of the patient's own model, and is never saved on the event.
+    pub provisional: bool,
+    /// The recording is unlike those that the model knows: not to be trusted.
+    pub unlike_training: bool,
+    /// How far the recording lies from those that the model knows, over how far these lie from one another; `None` where that
+    /// was not noted.
+    pub novelty: Option<f64>,
     /// The model that gave it.
     pub model_version: ModelVersion,
     /// The scoring backend that ran the model: `local` or `sagemaker`.

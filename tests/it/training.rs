@@ -137,3 +137,120 @@ async fn one_care_providers_long_queue_does_not_delay_anothers() {
     uploads.await.unwrap();
     assert!(still_waiting > 5, "the other care provider's recording was converted after {still_waiting} were left");
 }
+
+/// Three other patients of the clinic, with four scored recordings each, each with a level of their own.
+async fn others_who_teach(clinic: &crate::harness::Client) {
+    let mut uploads = Vec::new();
+    for (who, level) in [("other-1", 0.0), ("other-2", 8.0), ("other-3", -6.0)] {
+        clinic.adopt("clinic-1", who).await;
+        for n in 0..4 {
+            let quality = 0.2 + 0.2 * f64::from(n);
+            let document = recording(who, fresh_id(), quality, Some(100.0 * quality + level), 300);
+            uploads.push(clinic.upload_and_wait(document.to_string()));
+        }
+    }
+    let answers = join_all(uploads).await;
+    assert!(answers.iter().all(|answer| answer.recording_status() == "training"), "{answers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provisional_score_gives_way_to_that_of_a_model_of_ones_own() {
+    provisional_gives_way(&Program::start()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provisional_score_gives_way_to_that_of_a_model_of_ones_own_in_production() {
+    let backends = Backends::production().await;
+    provisional_gives_way(&Program::start_on(&backends, &[])).await;
+}
+
+async fn provisional_gives_way(program: &Program) {
+    let clinic = program.clinic_with(&[PATIENT]).await;
+    others_who_teach(&clinic).await;
+    // Nobody of another care provider is taught by them.
+    program.create_account("other@example.org", "care-provider", &["--care-provider-id", "clinic-2"]);
+    let elsewhere = crate::harness::Client::sign_in(program.url(), "other@example.org").await;
+    elsewhere.adopt("clinic-2", "patient-2").await;
+    let stranger = elsewhere.upload_and_wait(recording("patient-2", fresh_id(), 0.5, None, 300).to_string()).await;
+    assert_eq!(stranger.recording_status(), "awaiting_model");
+
+    let id = fresh_id();
+    clinic.upload(recording(PATIENT, id, 0.6, None, 300).to_string()).await;
+    let scored_so = clinic.await_status(&id.to_string(), "scored").await;
+    let score = &scored_so.body["score"];
+    assert_eq!(score["provisional"], true, "{score}");
+    assert!((score["value"].as_f64().unwrap() - 60.0).abs() < 30.0, "{score}");
+    assert!(scored_so.body["balance_score"].is_null(), "{}", scored_so.body);
+
+    for document in scored(10) {
+        clinic.upload(document.to_string()).await;
+    }
+    eventually("a score of a model of one's own", || async {
+        let answer = clinic.status(&id.to_string()).await;
+        (answer.body["score"]["provisional"] == false && answer.body["balance_score"].is_number()).then_some(())
+    })
+    .await;
+    assert_eq!(program.count("SELECT count(*) FROM scores").await, 1);
+    let sources = "SELECT count(*) FROM model_sources JOIN models USING (model_version) WHERE verdict = 'serves'";
+    assert_eq!(program.count(sources).await, 3);
+    assert_eq!(program.count("SELECT count(*) FROM models WHERE patient_id = 'patient-2'").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_taught_by_a_recording_that_is_deleted_is_taught_anew_without_it() {
+    let program = Program::start();
+    let clinic = program.clinic_with(&[PATIENT]).await;
+    others_who_teach(&clinic).await;
+    for document in scored(10) {
+        clinic.upload(document.to_string()).await;
+    }
+    eventually("a model", || async { (program.count("SELECT count(*) FROM models").await == 1).then_some(()) }).await;
+    let before = program.texts("SELECT artifact_key FROM models").await.remove(0);
+    let taught = "SELECT test_event_id FROM recordings WHERE patient_id = 'other-1' ORDER BY training_ordinal LIMIT 1";
+    let taught = program.texts(taught).await.remove(0);
+    let delete = format!("mutation {{ deleteTestEventFromDB(test_event_id: \"{taught}\", patient_id: \"other-1\") }}");
+    clinic.data(&delete, serde_json::json!({})).await;
+    eventually("another model in its place", || async {
+        let served = "SELECT count(*) FROM models WHERE retired_at IS NULL AND outdated_at IS NULL";
+        (program.count(served).await == 1 && program.count("SELECT count(*) FROM jobs").await == 0).then_some(())
+    })
+    .await;
+    assert_eq!(program.count("SELECT count(*) FROM models WHERE retired_at IS NOT NULL").await, 1);
+    let artifacts: Vec<_> = program.keys().await.into_iter().filter(|key| key.ends_with(".tar.gz")).collect();
+    assert!(artifacts.len() == 1 && artifacts[0] != before, "{artifacts:?}, not {before}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_pins_a_model_and_takes_it_back() {
+    let program = Program::start_on(&Backends::postgres_and_folder(), &[]);
+    let clinic = program.clinic_with(&[PATIENT]).await;
+    for document in scored(20) {
+        clinic.upload_and_wait(document.to_string()).await;
+    }
+    eventually("two models", || async { (program.count("SELECT count(*) FROM models").await == 2).then_some(()) })
+        .await;
+    let versions = program.texts("SELECT model_version FROM models ORDER BY last_ordinal").await;
+    let scored_by = async || {
+        let answer = clinic.upload_and_wait(recording(PATIENT, fresh_id(), 0.6, None, 300).to_string()).await;
+        answer.body["score"]["model_version"].as_str().map(str::to_owned)
+    };
+    let admin = |command: &str, version: &str| {
+        let (done, text) = program.run(&["admin", command, version], "");
+        assert!(done, "{text}");
+    };
+    admin("pin-model", &versions[0]);
+    assert_eq!(scored_by().await.as_ref(), Some(&versions[0]));
+    admin("unpin-model", &versions[0]);
+    admin("withdraw-model", &versions[1]);
+    assert_eq!(scored_by().await.as_ref(), Some(&versions[0]));
+    admin("withdraw-model", &versions[0]);
+    assert_eq!(scored_by().await, None);
+    admin("pin-model", &versions[1]);
+    assert_eq!(scored_by().await.as_ref(), Some(&versions[1]));
+    eventually("what waited is scored", || async {
+        (program.count("SELECT count(*) FROM scores").await == 4).then_some(())
+    })
+    .await;
+    let rows = "SELECT count(*) FROM audit_records WHERE operation LIKE 'admin %-model'";
+    assert_eq!(program.count(rows).await, 5);
+}

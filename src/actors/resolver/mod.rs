@@ -108,17 +108,23 @@ async fn perform<O: Operation>(
         Err(error) => return Err(deps.audit.failed(entry, error).await),
     };
     let entry = entry.about(&access);
-    if let Err(error) = authorize(&deps.database, &caller.role, &access, links, O::SUBJECT).await {
+    let anew = SeenLinks::default();
+    let known = if O::EFFECT == Effect::Changes { &anew } else { links };
+    if let Err(error) = authorize(&deps.database, &caller.role, &access, known, O::SUBJECT).await {
         return Err(deps.audit.failed(entry, error).await);
     }
     if O::EFFECT == Effect::Changes {
         deps.audit.record(entry.clone()).await?;
     }
     let asked_at = Instant::now();
-    match operation.run(deps, caller).await {
+    let answer = operation.run(deps, caller).await;
+    if O::EFFECT == Effect::Changes {
+        links.forget().await;
+    }
+    match answer {
         Ok(answer) => {
-            links.shown(&caller.role, &access, O::linked(&answer), asked_at).await;
             if O::EFFECT == Effect::Reads {
+                links.shown(&caller.role, &access, O::linked(&answer), asked_at).await;
                 deps.audit.record(entry.patients(O::covered(&answer))).await?;
             }
             Ok(answer)

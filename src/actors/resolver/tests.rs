@@ -36,7 +36,7 @@ pub(crate) async fn deps(folder: &Path) -> ResolverDeps {
         audit,
         ledger,
         updates,
-        rule: TrainingRule { minimum: 10, every: 10 },
+        rule: TrainingRule { minimum: 10, every: 10, from_others: false },
         at_once: Arc::new(Semaphore::new(8)),
         deadline: 5 * second,
         report_deadline: second,

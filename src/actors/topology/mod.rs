@@ -134,7 +134,11 @@ impl Topology {
         let draining = Arc::new(AtomicBool::new(false));
         let (audit, audit_supervisor) = start_auditor(config, ground, &policy);
 
-        let rule = TrainingRule { minimum: config.training.minimum, every: config.training.every };
+        let rule = TrainingRule {
+            minimum: config.training.minimum,
+            every: config.training.every,
+            from_others: config.training.from_others,
+        };
         let process: Arc<str> = entropy.uuid().to_string().into();
         let wire_deps = WireDeps {
             database: database.clone(),
@@ -154,6 +158,7 @@ impl Topology {
             database: database.clone(),
             objects: objects.clone(),
             clock: clock.clone(),
+            compute: compute.clone(),
             backend: Backend::Local,
             engine: engine.clone(),
             updates: updates.clone(),

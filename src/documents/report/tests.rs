@@ -33,6 +33,9 @@ fn record() -> EventRecord {
         value: 70.9,
         lower: Some(63.2),
         upper: Some(78.4),
+        provisional: false,
+        unlike_training: false,
+        novelty: Some(0.4),
         model_version: ModelVersion::new("m-1").unwrap(),
         backend: "local",
     };

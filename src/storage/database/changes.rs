@@ -30,11 +30,11 @@ impl ChangePlace {
 statements! {
     RECORDING_STATES = each(
         "SELECT recordings.test_event_id, recordings.patient_id, movement, status, balance_score, value, lower, upper,
-                model_version, backend, samples, sampling_rate_hz, failure_code, failure_message, received_at, updated_at
+                model_version, backend, provisional, unlike_training, novelty, samples, sampling_rate_hz, failure_code, failure_message, received_at, updated_at
          FROM recordings JOIN test_events USING (test_event_id) LEFT JOIN scores USING (test_event_id)
          WHERE recordings.test_event_id IN (SELECT value FROM json_each($1))",
         "SELECT recordings.test_event_id, recordings.patient_id, movement, status, balance_score, value, lower, upper,
-                model_version, backend, samples, sampling_rate_hz, failure_code, failure_message, received_at, updated_at
+                model_version, backend, provisional, unlike_training, novelty, samples, sampling_rate_hz, failure_code, failure_message, received_at, updated_at
          FROM recordings JOIN test_events USING (test_event_id) LEFT JOIN scores USING (test_event_id)
          WHERE recordings.test_event_id = ANY ($1)",
     );

@@ -101,7 +101,7 @@ statements! {
                 recordings.movement, year, month, day, raw_key, digest, status, failure_code, failure_message, clinic_score,
                 received_at, updated_at,
                 quality_reports.samples, duration_seconds, effective_rate_hz, gaps, longest_gap_s, jitter_s, non_monotonic,
-                constant_axes, value, lower, upper, scores.model_version, backend, scored_at, training_recordings,
+                constant_axes, value, lower, upper, scores.model_version, backend, provisional, unlike_training, novelty, scored_at, training_recordings,
                 leave_one_out_error
          FROM test_events
              JOIN patients ON patients.patient_id = test_events.patient_id

@@ -1,6 +1,6 @@
 //! Models by name: what clients of the inference server call all versions of a patient's models for a movement. A name is random.
 
-use super::models::{read_model, read_version};
+use super::models::{read_model, read_version, serving};
 use super::patients::read_patient_id;
 use super::statement::Row;
 use super::{Database, DatabaseError, ModelRow, Result, statements};
@@ -8,7 +8,7 @@ use crate::domain::access::ModelScope;
 use crate::domain::ids::{ModelName, ModelVersion, Movement, PatientId};
 
 /// A model that may be asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct NamedModel {
     /// Whose.
     pub patient: PatientId,
@@ -37,7 +37,7 @@ macro_rules! index {
              FROM (",
             $names,
             " ORDER BY model_name LIMIT $2) AS page JOIN models USING (patient_id, movement)
-             ORDER BY model_name, last_ordinal DESC, generation DESC LIMIT $3"
+             ORDER BY model_name, last_ordinal DESC, generation DESC, created_at DESC LIMIT $3"
         )
     };
 }
@@ -47,16 +47,17 @@ statements! {
         "INSERT INTO model_names (model_name, patient_id, movement) VALUES ($1, $2, $3)
          ON CONFLICT (patient_id, movement) DO NOTHING",
     );
-    NAMED_MODEL = shared(
-        "SELECT patient_id, model_version, artifact_key, artifact_digest FROM model_names
-             JOIN models USING (patient_id, movement)
-         WHERE model_name = $1 AND retired_at IS NULL AND ($2 IS NULL OR model_version = $2)
-         ORDER BY last_ordinal DESC, generation DESC LIMIT 1",
-    );
+    NAMED_MODEL = shared(concat!(
+        "SELECT patient_id, model_version, artifact_key, artifact_digest, verdict, lowest_score, highest_score
+         FROM model_names JOIN models USING (patient_id, movement)
+         WHERE model_name = $1 AND retired_at IS NULL AND model_version = coalesce($2, ",
+        serving!("model_names.patient_id", "model_names.movement"),
+        ")"
+    ));
     MODEL_VERSIONS = shared(
         "SELECT model_name, patient_id, model_version, retired_at IS NOT NULL AS retired FROM model_names
              JOIN models USING (patient_id, movement)
-         WHERE model_name = $1 ORDER BY last_ordinal DESC, generation DESC LIMIT $2",
+         WHERE model_name = $1 ORDER BY last_ordinal DESC, generation DESC, created_at DESC LIMIT $2",
     );
     ALL_MODELS = shared(index!("SELECT model_name, patient_id, movement FROM model_names WHERE model_name > $1"));
     /// By the links, which are few, and not by the names.
@@ -80,7 +81,7 @@ impl Database {
         Ok(())
     }
 
-    /// The model of that name and version, or the newest that is not retired; none where there is none.
+    /// The model of that name and version, where it is not retired, or the one that serves; none where there is none.
     ///
     /// # Errors
     /// When the database cannot tell.

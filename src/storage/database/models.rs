@@ -1,12 +1,15 @@
 //! Models: what they are trained from, and which one is a patient's newest.
 
+use super::patients::read_patient_id;
 use super::recordings::{read_digest, read_movement, read_vector};
 use super::statement::Row;
 use super::{Database, DatabaseError, Result, statements};
 use crate::domain::ids::{ModelVersion, Movement, PatientId, TestEventId};
 use crate::domain::object_key::ObjectKey;
+use crate::domain::verdict::Verdict;
 use crate::storage::objects::Digest;
 use chrono::{DateTime, Utc};
+use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 /// A model whose artifact is durable.
@@ -36,10 +39,34 @@ pub struct NewModel {
     pub leave_one_out_error: f64,
     /// The model card, JSON.
     pub card: String,
+    /// Whether it may serve.
+    pub verdict: Verdict,
+    /// Lowest and highest score of its training recordings.
+    pub score_range: Option<(f64, f64)>,
+    /// The other patients that it learned from.
+    pub sources: Vec<ModelSource>,
+}
+
+/// Training recordings of another patient that a model learned from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ModelSource {
+    /// Whose.
+    #[serde(serialize_with = "patient_id")]
+    pub patient: PatientId,
+    /// The place of the first and the last of them among the patient's.
+    pub first: i64,
+    /// See [`ModelSource::first`].
+    pub last: i64,
+    /// How many training recordings of the patient had been deleted then.
+    pub generation: i64,
+}
+
+fn patient_id<S: Serializer>(id: &PatientId, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+    serializer.serialize_str(id.as_str())
 }
 
 /// A model as the scorer needs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ModelRow {
     /// Its version.
     pub version: ModelVersion,
@@ -47,6 +74,10 @@ pub struct ModelRow {
     pub artifact_key: ObjectKey,
     /// Digest of the artifact.
     pub artifact_digest: Digest,
+    /// Whether it was made without a scored recording of the patient's own.
+    pub provisional: bool,
+    /// Lowest and highest score of its training recordings, where that was noted.
+    pub score_range: Option<(f64, f64)>,
 }
 
 /// A training recording with its features.
@@ -83,7 +114,13 @@ pub struct KnownModel {
     pub created_at: DateTime<Utc>,
     /// When a recording that it learned from was deleted: it scores none since then.
     pub retired_at: Option<DateTime<Utc>>,
-    /// Whether recordings that come now are scored by it: it is the newest of its movement that is not retired.
+    /// What was found of it, or decided since.
+    pub verdict: Verdict,
+    /// Whether an operator has it serve, whatever comes.
+    pub pinned: bool,
+    /// Since when a recording of another patient that it learned from is deleted: it serves until it was trained anew.
+    pub outdated_at: Option<DateTime<Utc>>,
+    /// Whether recordings that come now are scored by it.
     pub serves: bool,
 }
 
@@ -98,16 +135,73 @@ pub struct TrainingRecordings {
     pub generation: i64,
 }
 
+/// The version that serves a patient and a movement: what is pinned, or else the newest that may, one's own before a provisional
+/// one. As the function `serving_model` of PostgreSQL's schema, which would be planned apart in a statement.
+macro_rules! serving {
+    ($patient:literal, $movement:literal) => {
+        concat!(
+            "(SELECT serving.model_version FROM models AS serving
+              WHERE serving.patient_id = ",
+            $patient,
+            " AND serving.movement = ",
+            $movement,
+            " AND serving.retired_at IS NULL AND (serving.pinned OR serving.verdict IN ('serves', 'provisional'))
+              ORDER BY serving.pinned DESC, serving.verdict = 'serves' DESC, serving.last_ordinal DESC, serving.generation DESC,
+                  serving.created_at DESC, serving.model_version LIMIT 1)"
+        )
+    };
+}
+pub(super) use serving;
+
 statements! {
-    MODELS_OF = shared(
-        "SELECT model_version, movement, training_recordings, feature_set, leave_one_out_error, card, created_at,
-                retired_at, coalesce(model_version = (
-                    SELECT newest.model_version FROM models AS newest
-                    WHERE newest.patient_id = models.patient_id AND newest.movement = models.movement
-                        AND newest.retired_at IS NULL
-                    ORDER BY newest.last_ordinal DESC, newest.generation DESC LIMIT 1), false) AS serves
+    MODELS_OF = shared(concat!(
+        "SELECT model_version, movement, training_recordings, feature_set, leave_one_out_error, card, created_at, retired_at,
+                verdict, pinned, outdated_at, coalesce(model_version = ",
+        serving!("models.patient_id", "models.movement"),
+        ", false) AS serves
          FROM models WHERE patient_id = $1 AND ($2 IS NULL OR movement = $2)
-         ORDER BY movement, last_ordinal DESC, generation DESC LIMIT $3",
+         ORDER BY movement, last_ordinal DESC, generation DESC, created_at DESC LIMIT $3"
+    ));
+    KNOWN_MODEL = shared(concat!(
+        "SELECT patient_id, model_version, movement, training_recordings, feature_set, leave_one_out_error, card, created_at,
+                retired_at, verdict, pinned, outdated_at, coalesce(model_version = ",
+        serving!("models.patient_id", "models.movement"),
+        ", false) AS serves
+         FROM models WHERE model_version = $1"
+    ));
+    /// Others of the care provider who have enough to say, those first who have the most. None where the patient is not of that care
+    /// provider.
+    TEACHERS = shared(
+        "SELECT other.patient_id AS patient_id FROM patient_care_providers AS own
+             JOIN patient_care_providers AS other ON other.care_provider_id = own.care_provider_id
+                 AND other.patient_id <> own.patient_id
+             JOIN training_counts ON training_counts.patient_id = other.patient_id AND training_counts.movement = $3
+                 AND recordings >= 3
+         WHERE own.patient_id = $1 AND own.care_provider_id = $2
+         ORDER BY recordings DESC, other.patient_id LIMIT $4",
+    );
+    /// One for each patient of a care provider who has recordings that wait for a model.
+    ASK_FOR_PROVISIONAL = each(
+        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
+         SELECT 'train', test_event_id, lane, 'ready', $3, $3, coalesce(
+             (SELECT max(position) FROM jobs WHERE kind = 'train' AND state IN ('ready', 'leased')), 0) + 1
+         FROM recordings WHERE test_event_id IN (
+             SELECT (SELECT test_event_id FROM recordings AS waiting
+                     WHERE waiting.patient_id = patient_care_providers.patient_id AND waiting.movement = $2
+                         AND waiting.status = 'awaiting_model' AND waiting.lane = $1
+                     ORDER BY received_at DESC LIMIT 1)
+             FROM patient_care_providers WHERE care_provider_id = $1)
+         ON CONFLICT (kind, subject) DO NOTHING",
+        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
+         SELECT 'train', test_event_id, lane, 'ready', $3, $3, coalesce(
+             (SELECT max(position) FROM jobs WHERE kind = 'train' AND state IN ('ready', 'leased')), 0) + 1
+         FROM recordings WHERE test_event_id = ANY (ARRAY(
+             SELECT (SELECT test_event_id FROM recordings AS waiting
+                     WHERE waiting.patient_id = patient_care_providers.patient_id AND waiting.movement = $2
+                         AND waiting.status = 'awaiting_model' AND waiting.lane = $1
+                     ORDER BY received_at DESC LIMIT 1)
+             FROM patient_care_providers WHERE care_provider_id = $1))
+         ORDER BY test_event_id ON CONFLICT (kind, subject) DO NOTHING",
     );
     TRAINING_RECORDINGS = shared(
         "SELECT test_event_id, training_ordinal, clinic_score, feature_set, vector, generation,
@@ -120,6 +214,13 @@ statements! {
          WHERE training_counts.patient_id = $1 AND training_counts.movement = $2
          ORDER BY training_ordinal DESC LIMIT $4",
     );
+}
+
+impl NewModel {
+    /// Its sources, as statements take them.
+    pub(super) fn sources_as_json(&self) -> Result<String> {
+        serde_json::to_string(&self.sources).map_err(|_| DatabaseError::Corrupt("sources of a model"))
+    }
 }
 
 impl Database {
@@ -135,6 +236,44 @@ impl Database {
     ) -> Result<Vec<KnownModel>> {
         let read = self.read(MODELS_OF).bind(patient.as_str()).bind(movement.map(Movement::as_str)).bind(limit);
         read.all().await?.iter().map(read_known_model).collect()
+    }
+
+    /// The model of that version, and whose it is.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn known_model(&self, version: &ModelVersion) -> Result<Option<(PatientId, KnownModel)>> {
+        let row = self.read(KNOWN_MODEL).bind(version.as_str()).optional().await?;
+        row.map(|row| Ok((read_patient_id(&row)?, read_known_model(&row)?))).transpose()
+    }
+
+    /// The other patients of a care provider from whom a patient's models may learn: at most `limit`, those first who have the most
+    /// training recordings of the movement. None where the patient is not the care provider's.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn teachers(
+        &self,
+        patient: &PatientId,
+        care_provider: &str,
+        movement: &Movement,
+        limit: u32,
+    ) -> Result<Vec<PatientId>> {
+        let read = self.read(TEACHERS).bind(patient.as_str()).bind(care_provider).bind(movement.as_str());
+        read.bind(limit).all().await?.iter().map(read_patient_id).collect()
+    }
+
+    /// Asks for a provisional model for each patient of a care provider whose recordings of a movement wait for one; how many.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn ask_for_provisional(
+        &self,
+        care_provider: &str,
+        movement: &Movement,
+        now: DateTime<Utc>,
+    ) -> Result<u64> {
+        self.write_redoable(ASK_FOR_PROVISIONAL).bind(care_provider).bind(movement.as_str()).bind(now).execute().await
     }
 
     /// A patient's training recordings of a movement up to the one at that place, and the newest `limit` of them.
@@ -167,6 +306,9 @@ fn read_known_model(row: &Row) -> Result<KnownModel> {
         card: row.get("card")?,
         created_at: row.get("created_at")?,
         retired_at: row.get("retired_at")?,
+        verdict: read_verdict(row)?,
+        pinned: row.get("pinned")?,
+        outdated_at: row.get("outdated_at")?,
         serves: row.get("serves")?,
     })
 }
@@ -185,10 +327,17 @@ fn read_training_recording(row: &Row) -> Result<TrainingRecording> {
     })
 }
 
+fn read_verdict(row: &Row) -> Result<Verdict> {
+    Verdict::from_name(&row.get::<String>("verdict")?).ok_or(DatabaseError::Corrupt("verdict"))
+}
+
 pub(super) fn read_model(row: &Row) -> Result<ModelRow> {
+    let (lowest, highest): (Option<f64>, Option<f64>) = (row.get("lowest_score")?, row.get("highest_score")?);
     Ok(ModelRow {
         version: read_version(row)?,
         artifact_key: ObjectKey::from_row(row.get("artifact_key")?),
         artifact_digest: read_digest(row.get("artifact_digest")?)?,
+        provisional: read_verdict(row)? == Verdict::Provisional,
+        score_range: lowest.zip(highest),
     })
 }

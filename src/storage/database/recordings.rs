@@ -75,20 +75,20 @@ statements! {
          FROM recordings LEFT JOIN features USING (test_event_id) WHERE test_event_id = $1",
     );
     RECORDING_STATE = shared(
-        "SELECT recordings.patient_id, movement, status, balance_score, value, lower, upper, model_version, backend, samples,
+        "SELECT recordings.patient_id, movement, status, balance_score, value, lower, upper, model_version, backend, provisional, unlike_training, novelty, samples,
                 sampling_rate_hz, failure_code, failure_message, received_at, updated_at
          FROM recordings JOIN test_events USING (test_event_id) LEFT JOIN scores USING (test_event_id)
          WHERE test_event_id = $1",
     );
     RECORDING_DETAILS = each(
         "SELECT recordings.test_event_id, recordings.patient_id, movement, status, balance_score, value, lower, upper,
-                model_version, backend, recordings.samples, sampling_rate_hz, failure_code, failure_message, received_at,
+                model_version, backend, provisional, unlike_training, novelty, recordings.samples, sampling_rate_hz, failure_code, failure_message, received_at,
                 updated_at, duration_seconds, effective_rate_hz, gaps, longest_gap_s, jitter_s, non_monotonic, constant_axes
          FROM recordings JOIN test_events USING (test_event_id) LEFT JOIN scores USING (test_event_id)
              LEFT JOIN quality_reports USING (test_event_id)
          WHERE recordings.test_event_id IN (SELECT value FROM json_each($1))",
         "SELECT recordings.test_event_id, recordings.patient_id, movement, status, balance_score, value, lower, upper,
-                model_version, backend, recordings.samples, sampling_rate_hz, failure_code, failure_message, received_at,
+                model_version, backend, provisional, unlike_training, novelty, recordings.samples, sampling_rate_hz, failure_code, failure_message, received_at,
                 updated_at, duration_seconds, effective_rate_hz, gaps, longest_gap_s, jitter_s, non_monotonic, constant_axes
          FROM recordings JOIN test_events USING (test_event_id) LEFT JOIN scores USING (test_event_id)
              LEFT JOIN quality_reports USING (test_event_id)
@@ -100,6 +100,7 @@ statements! {
         "SELECT test_event_id, patient_id, axis, lowest, highest FROM axis_ranges JOIN recordings USING (test_event_id)
          WHERE test_event_id = ANY ($1) ORDER BY test_event_id, axis",
     );
+    REPLACE_FEATURES = shared("UPDATE features SET feature_set = $1, vector = $2 WHERE test_event_id = $3");
     AXIS_RANGES = shared("SELECT axis, lowest, highest FROM axis_ranges WHERE test_event_id = $1 ORDER BY axis");
 }
 
@@ -111,6 +112,16 @@ impl Database {
     pub async fn recording(&self, id: TestEventId) -> Result<Option<RecordingRow>> {
         let row = self.read(RECORDING).bind(Uuid::from(id)).optional().await?;
         row.as_ref().map(read_recording).transpose()
+    }
+
+    /// Keeps features of another set in place of those that there are.
+    ///
+    /// # Errors
+    /// When the database cannot.
+    pub async fn replace_features(&self, id: TestEventId, feature_set: &str, features: &[f64]) -> Result<()> {
+        let write = self.write_redoable(REPLACE_FEATURES).bind(feature_set).bind(&write_vector(features)[..]);
+        write.bind(Uuid::from(id)).execute().await?;
+        Ok(())
     }
 
     /// Where a recording stands.
@@ -178,6 +189,11 @@ pub(super) fn read_vector(bytes: &[u8]) -> Vec<f64> {
     bytes.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect()
 }
 
+/// Features, as they are kept.
+pub(super) fn write_vector(features: &[f64]) -> Vec<u8> {
+    features.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
 pub(super) fn read_digest(bytes: Vec<u8>) -> Result<Digest> {
     bytes.try_into().map(Digest).map_err(|_| DatabaseError::Corrupt("digest"))
 }
@@ -222,6 +238,9 @@ pub(super) fn read_recording(row: &Row) -> Result<RecordingRow> {
 pub(super) fn read_score(row: &Row) -> Result<Option<Score>> {
     let Some(value) = row.get("value")? else { return Ok(None) };
     Ok(Some(Score {
+        provisional: row.get("provisional")?,
+        unlike_training: row.get("unlike_training")?,
+        novelty: row.get("novelty")?,
         value,
         lower: row.get("lower")?,
         upper: row.get("upper")?,

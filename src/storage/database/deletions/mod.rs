@@ -13,11 +13,11 @@ use super::jobs::JobKind;
 use super::recordings::{read_movement, read_recording_day};
 use super::statement::Row;
 use super::{Database, DatabaseError, Result, TrainingRule, Transaction, statements};
-use crate::domain::ids::{ModelVersion, Movement, PatientId, TestEventId};
+use crate::domain::ids::{Movement, PatientId, TestEventId};
 use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::Day;
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
-use unlearning::Learned;
+use unlearning::{Begun, Learned};
 use uuid::Uuid;
 
 /// Days around an event's start on which its recording may be kept: clocks are local, and phones are a day off at midnight.
@@ -70,11 +70,11 @@ statements! {
     /// One that was ever leased may be under way, whatever its state: whoever was struck off may go on for a while.
     DELETE_JOBS = shared(
         "DELETE FROM jobs WHERE kind IN ('convert', 'train', 'score') AND subject = $1
-         RETURNING kind, fence > 0 AS begun",
+         RETURNING kind, job_id, fence",
     );
     LOCK_COUNT = shared(
         "INSERT INTO training_counts (patient_id, movement, recordings) VALUES ($1, $2, 0)
-         ON CONFLICT (patient_id, movement) DO UPDATE SET recordings = training_counts.recordings RETURNING generation",
+         ON CONFLICT (patient_id, movement) DO UPDATE SET recordings = training_counts.recordings",
     );
     DELETE_SCORE = shared("DELETE FROM scores WHERE test_event_id = $1");
     DELETE_FEATURES = shared("DELETE FROM features WHERE test_event_id = $1");
@@ -241,30 +241,32 @@ impl Transaction {
         // has added meanwhile is found the second time.
         let mut jobs = self.statement(DELETE_JOBS).bind(id).all().await?;
         let lock = self.statement(LOCK_COUNT).bind(patient.as_str()).bind(found.movement.as_str());
-        let generation = lock.one().await?.get("generation")?;
+        lock.execute().await?;
         jobs.extend(self.statement(DELETE_JOBS).bind(id).all().await?);
+        // Only now its ordinal is the last word.
+        let recording = self.doomed(request).await?.and_then(|event| event.recording).unwrap_or(found);
+        let Doomed { movement, day, raw_key, lane, ordinal } = recording;
         let mut trained = false;
         for job in &jobs {
             let trains = job.get::<String>("kind")? == JobKind::Train.name();
             trained |= trains;
-            if job.get("begun")? {
+            let leases: i64 = job.get("fence")?;
+            if leases > 0 {
                 objects.under_way(now + if trains { request.grace.training } else { request.grace.conversion });
             }
+            if trains {
+                let ordinal = ordinal.unwrap_or_default();
+                let begun = Begun { asked_for: request.id, ordinal, job: job.get("job_id")?, leases };
+                objects.keys.extend(begun.artifacts(patient, &movement));
+            }
         }
-        // Only now its ordinal is the last word.
-        let recording = self.doomed(request).await?.and_then(|event| event.recording).unwrap_or(found);
-        let Doomed { movement, day, raw_key, lane, ordinal } = recording;
         objects.keys.extend([
             raw_key,
             ObjectKey::csv(patient, &movement, day, request.id),
             ObjectKey::parquet(patient, &movement, day, request.id),
         ]);
         if let Some(ordinal) = ordinal {
-            if trained {
-                let version = ModelVersion::of_training(request.id, ordinal, generation);
-                objects.keys.push(ObjectKey::model(&movement, patient, &version));
-            }
-            let learned = Learned { movement: &movement, ordinal, generation, trained };
+            let learned = Learned { movement: &movement, ordinal, trained };
             self.unlearn(request, &learned, objects, now).await?;
         }
         let scored = self.statement(DELETE_SCORE).bind(id).execute().await?;

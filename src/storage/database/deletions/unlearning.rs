@@ -3,20 +3,42 @@
 use super::super::jobs::JobKind;
 use super::super::{Result, Transaction, statements};
 use super::{DeletionRequest, Objects};
-use crate::domain::ids::{ModelVersion, Movement};
+use crate::domain::ids::{ModelVersion, Movement, PatientId, TestEventId};
 use crate::domain::object_key::ObjectKey;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
+
+/// Attempts at one training whose artifacts are looked for: each attempt removes those of the ones before.
+const MOST_ATTEMPTS: i64 = 32;
 
 /// What a training recording took part in.
 pub(super) struct Learned<'a> {
     pub(super) movement: &'a Movement,
     /// Its place among the patient's.
     pub(super) ordinal: i64,
-    /// How many of those had been deleted before it.
-    pub(super) generation: i64,
     /// Whether it was the subject of a training that was not over.
     pub(super) trained: bool,
+}
+
+/// A training of which an attempt may have put an artifact.
+pub(super) struct Begun {
+    /// The recording that it was asked for, and its place among the patient's; 0 where it is no training recording.
+    pub(super) asked_for: TestEventId,
+    pub(super) ordinal: i64,
+    pub(super) job: i64,
+    /// How often it was leased.
+    pub(super) leases: i64,
+}
+
+impl Begun {
+    /// Where each attempt, of the latest so many, has put its artifact, if it came so far.
+    pub(super) fn artifacts(&self, patient: &PatientId, movement: &Movement) -> impl Iterator<Item = ObjectKey> {
+        let earliest = (self.leases - MOST_ATTEMPTS).max(0) + 1;
+        (earliest..=self.leases).map(move |lease| {
+            let version = ModelVersion::of_training(self.ordinal, self.asked_for, self.job, lease);
+            ObjectKey::model(movement, patient, &version)
+        })
+    }
 }
 
 statements! {
@@ -30,7 +52,7 @@ statements! {
          RETURNING artifact_key",
     );
     TRAININGS = shared(
-        "SELECT test_event_id, training_ordinal, fence > 0 AS begun
+        "SELECT test_event_id, training_ordinal, job_id, fence
          FROM recordings JOIN jobs ON kind = 'train' AND subject = test_event_id
          WHERE patient_id = $1 AND movement = $2 AND training_ordinal IS NOT NULL",
     );
@@ -39,21 +61,53 @@ statements! {
          WHERE patient_id = $1 AND movement = $2 AND training_ordinal IS NOT NULL AND test_event_id <> $3
          ORDER BY training_ordinal DESC LIMIT 1",
     );
-    SERVING = shared(
+    LEARNED = shared(
         "SELECT max(last_ordinal) AS last_ordinal FROM models
          WHERE patient_id = $1 AND movement = $2 AND retired_at IS NULL",
     );
     DROP_DEAD_TRAINING = shared("DELETE FROM jobs WHERE kind = 'train' AND subject = $1 AND state = 'dead'");
-    /// PostgreSQL takes an array for few, and uses the index.
-    DROP_SCORINGS = each(
-        "DELETE FROM jobs WHERE kind = 'score' AND subject IN (
-             SELECT test_event_id FROM recordings WHERE patient_id = $1 AND movement = $2 AND status = 'converted')",
-        "DELETE FROM jobs WHERE kind = 'score' AND subject = ANY (ARRAY(
-             SELECT test_event_id FROM recordings WHERE patient_id = $1 AND movement = $2 AND status = 'converted'))",
+    /// In PostgreSQL in one order, for two deletions may come upon the same models.
+    OUTDATE_MODELS = each(
+        "UPDATE models SET outdated_at = $1
+         WHERE movement = $2 AND outdated_at IS NULL AND model_version IN (
+             SELECT model_version FROM model_sources WHERE patient_id = $3 AND first_ordinal <= $4 AND last_ordinal >= $4)",
+        "UPDATE models SET outdated_at = $1 WHERE model_version = ANY (ARRAY(
+             SELECT models.model_version FROM model_sources JOIN models USING (model_version)
+             WHERE movement = $2 AND outdated_at IS NULL
+                 AND model_sources.patient_id = $3 AND model_sources.first_ordinal <= $4 AND model_sources.last_ordinal >= $4
+             ORDER BY models.model_version FOR UPDATE OF models))",
     );
-    AWAIT_MODEL = shared(
-        "UPDATE recordings SET status = 'awaiting_model', updated_at = $1
-         WHERE patient_id = $2 AND movement = $3 AND status = 'converted'",
+    /// Of each of those that is not retired: the training recording that it ends with, or, where it has none, the latest that waits for
+    /// its score or has it. One that was given up begins anew.
+    RELEARN = each(
+        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
+         SELECT 'train', test_event_id, lane, 'ready', $1, $1, coalesce(
+             (SELECT max(position) FROM jobs WHERE kind = 'train' AND state IN ('ready', 'leased')), 0)
+             + row_number() OVER (PARTITION BY lane ORDER BY test_event_id)
+         FROM recordings WHERE test_event_id IN (
+             SELECT (SELECT newest.test_event_id FROM recordings AS newest
+                     WHERE newest.patient_id = models.patient_id AND newest.movement = models.movement
+                         AND coalesce(newest.training_ordinal, 0) = models.last_ordinal
+                     ORDER BY newest.received_at DESC LIMIT 1)
+             FROM model_sources JOIN models USING (model_version)
+             WHERE model_sources.patient_id = $2 AND models.movement = $3 AND outdated_at = $1 AND retired_at IS NULL)
+         ORDER BY test_event_id
+         ON CONFLICT (kind, subject) DO UPDATE SET state = 'ready', due_at = excluded.due_at, attempts = 0
+         WHERE jobs.state = 'dead'",
+        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
+         SELECT 'train', test_event_id, lane, 'ready', $1, $1, coalesce(
+             (SELECT max(position) FROM jobs WHERE kind = 'train' AND state IN ('ready', 'leased')), 0)
+             + row_number() OVER (PARTITION BY lane ORDER BY test_event_id)
+         FROM recordings WHERE test_event_id = ANY (ARRAY(
+             SELECT (SELECT newest.test_event_id FROM recordings AS newest
+                     WHERE newest.patient_id = models.patient_id AND newest.movement = models.movement
+                         AND coalesce(newest.training_ordinal, 0) = models.last_ordinal
+                     ORDER BY newest.received_at DESC LIMIT 1)
+             FROM model_sources JOIN models USING (model_version)
+             WHERE model_sources.patient_id = $2 AND models.movement = $3 AND outdated_at = $1 AND retired_at IS NULL))
+         ORDER BY test_event_id
+         ON CONFLICT (kind, subject) DO UPDATE SET state = 'ready', due_at = excluded.due_at, attempts = 0
+         WHERE jobs.state = 'dead'",
     );
 }
 
@@ -77,29 +131,35 @@ impl Transaction {
         // What others would make now is refused when it ends; the object that it has put by then must go.
         let trainings = self.statement(TRAININGS).bind(patient).bind(movement).all().await?;
         for training in &trainings {
-            let last = training.get::<Uuid>("test_event_id")?.into();
-            let version = ModelVersion::of_training(last, training.get("training_ordinal")?, learned.generation);
-            objects.keys.push(ObjectKey::model(learned.movement, &request.patient, &version));
-            if training.get("begun")? {
+            let begun = Begun {
+                asked_for: training.get::<Uuid>("test_event_id")?.into(),
+                ordinal: training.get("training_ordinal")?,
+                job: training.get("job_id")?,
+                leases: training.get("fence")?,
+            };
+            if begun.leases > 0 {
+                objects.keys.extend(begun.artifacts(&request.patient, learned.movement));
                 objects.under_way(now + request.grace.training);
             }
         }
-        let serving = self.statement(SERVING).bind(patient).bind(movement).one().await?;
-        let serving: Option<i64> = serving.get("last_ordinal")?;
+        let last_learned = self.statement(LEARNED).bind(patient).bind(movement).one().await?;
+        let last_learned: Option<i64> = last_learned.get("last_ordinal")?;
         let undone = learned.trained || !retired.is_empty() || !trainings.is_empty();
         if undone && remaining >= request.rule.minimum {
             let last = self.statement(LAST_TRAINING_RECORDING).bind(patient).bind(movement);
             if let Some(last) = last.bind(Uuid::from(request.id)).optional().await?
-                && serving.is_none_or(|serving| last.get("training_ordinal").is_ok_and(|last: i64| last > serving))
+                && last_learned.is_none_or(|learned| last.get("training_ordinal").is_ok_and(|last: i64| last > learned))
             {
                 let last: Uuid = last.get("test_event_id")?;
                 self.statement(DROP_DEAD_TRAINING).bind(last).execute().await?;
                 self.enqueue(JobKind::Train, last.into(), now).await?;
             }
         }
-        if serving.is_none() {
-            self.statement(DROP_SCORINGS).bind(patient).bind(movement).execute().await?;
-            self.statement(AWAIT_MODEL).bind(now).bind(patient).bind(movement).execute().await?;
+        self.follow_serving(&request.patient, learned.movement, now).await?;
+        // Models of other patients that learned from it, too, serve on until they are trained anew, at once.
+        let outdate = self.statement(OUTDATE_MODELS).bind(now).bind(movement).bind(patient).bind(learned.ordinal);
+        if outdate.execute().await? > 0 {
+            self.statement(RELEARN).bind(now).bind(patient).bind(movement).execute().await?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@
 //! SQLite, which is here, takes a statement for each thing that is written; to PostgreSQL, which may be far away, a step is one
 //! statement. Both keep the same contract.
 
+pub(super) mod follow_serving;
 pub(super) mod postgres;
 pub(super) mod sqlite;
 
@@ -140,6 +141,8 @@ pub enum AfterConversion {
     ScoreQueued,
     /// It waits for the patient's first model.
     AwaitsModel,
+    /// It waits for a provisional model, whose training was queued.
+    ProvisionalQueued,
 }
 
 /// What came of a scoring.
@@ -158,6 +161,8 @@ pub struct TrainingRule {
     pub minimum: i64,
     /// Recordings for each next.
     pub every: i64,
+    /// Whether models learn from other patients of the care provider, too.
+    pub from_others: bool,
 }
 
 impl TrainingRule {
@@ -226,8 +231,8 @@ impl Database {
         step!(self.finish_conversion(fence, id, conversion, rule, now))
     }
 
-    /// Ends a training: the model's row, and a score job for everything that waited for it; how much that was. `None` when a
-    /// training recording was deleted since the model learned: then nothing was written, and the job is still held.
+    /// Ends a training: the model's row, and a score job for everything that waited for one that serves; how much that was. `None`
+    /// when a training recording, the patient's or a source's, was deleted since the model learned: then nothing was written, and the job is still held.
     ///
     /// # Errors
     /// [`DatabaseError::Fenced`] when the lease is over; then nothing was written.
@@ -257,11 +262,6 @@ fn count(count: usize) -> i64 {
 /// The axes whose value never changes, as they are kept.
 fn constant_axes(quality: &Quality) -> String {
     quality.constant_axes.join(",")
-}
-
-/// The features, as they are kept.
-fn vector(conversion: &Conversion) -> Vec<u8> {
-    conversion.features.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
 /// A leased job with the rows that came with it.

@@ -1,14 +1,15 @@
 //! The steps on PostgreSQL: a statement each. What must take a lock before it looks is a function of the schema.
 
 use super::super::jobs::{Fence, Job, JobKind};
-use super::super::models::NewModel;
+use super::super::models::{NewModel, serving};
+use super::super::recordings::write_vector;
 use super::super::statement::statements;
 use super::super::{Database, DatabaseError, Result};
+use super::constant_axes;
 use super::{
     Acceptance, AfterConversion, AfterScoring, Conversion, NewRecording, Reported, Road, TrainingRule, count,
     read_leased,
 };
-use super::{constant_axes, vector};
 use crate::domain::ids::TestEventId;
 use crate::domain::score::Score;
 use chrono::{DateTime, Utc};
@@ -21,7 +22,7 @@ statements! {
     );
     /// A job is visible only together with the rows that it is about. An array for few: PostgreSQL takes a subquery for a
     /// tenth of the table.
-    LEASE_WITH_ROWS = only_postgres(
+    LEASE_WITH_ROWS = only_postgres(concat!(
         "WITH leased AS (
              UPDATE jobs SET state = 'leased', owner = $1, due_at = $2, fence = fence + 1, attempts = attempts + 1
              WHERE job_id = ANY (ARRAY(
@@ -30,21 +31,20 @@ statements! {
              RETURNING job_id, fence, kind, subject, lane, attempts, enqueued_at, position)
          SELECT job_id, fence, kind, subject, leased.lane, attempts, enqueued_at,
                 recordings.test_event_id, recordings.patient_id, recordings.movement, year, month, day, raw_key, digest,
-                training_ordinal, features.feature_set, vector, model_version, artifact_key, artifact_digest
+                training_ordinal, features.feature_set, vector, model_version, artifact_key, artifact_digest,
+                verdict, lowest_score, highest_score
          FROM leased LEFT JOIN recordings ON recordings.test_event_id = subject
              LEFT JOIN features ON features.test_event_id = subject
-             LEFT JOIN models ON kind = 'score' AND model_version = (
-                 SELECT newest.model_version FROM models AS newest
-                 WHERE newest.patient_id = recordings.patient_id AND newest.movement = recordings.movement
-                       AND newest.retired_at IS NULL
-                 ORDER BY newest.last_ordinal DESC, newest.generation DESC LIMIT 1)
-         ORDER BY position, job_id",
-    );
+             LEFT JOIN models ON kind = 'score' AND model_version = ",
+        serving!("recordings.patient_id", "recordings.movement"),
+        "
+         ORDER BY position, job_id"
+    ));
     CALL_FINISH_CONVERSION = only_postgres(
         "SELECT finish_conversion($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11,
              '{ax,ay,az,gx,gy,gz,mx,my,mz}',
              ARRAY[$12, $14, $16, $18, $20, $22, $24, $26, $28], ARRAY[$13, $15, $17, $19, $21, $23, $25, $27, $29],
-             $30, $31, $32, $33, $34) AS after",
+             $30, $31, $32, $33, $34, $35) AS after",
     );
     /// A deletion locks the models that it retires before the jobs of other recordings, and so does this.
     FINISH_SCORING = only_postgres(
@@ -56,10 +56,11 @@ statements! {
                    AND NOT EXISTS (SELECT FROM model WHERE retired_at IS NOT NULL)
              RETURNING job_id),
          score AS (
-             INSERT INTO scores (test_event_id, value, lower, upper, model_version, backend, scored_at)
-             SELECT $3, $4, $5, $6, $7, $8, $9 FROM finished),
+             INSERT INTO scores (test_event_id, value, lower, upper, model_version, backend, scored_at, provisional,
+                                 unlike_training, novelty)
+             SELECT $3, $4, $5, $6, $7, $8, $9, $11, $12, $13 FROM finished),
          event AS (
-             UPDATE test_events SET balance_score = $10 FROM finished WHERE test_event_id = $3),
+             UPDATE test_events SET balance_score = $10 FROM finished WHERE test_event_id = $3 AND NOT $11),
          recording AS (
              UPDATE recordings SET status = 'scored', updated_at = $9 FROM finished WHERE test_event_id = $3)
          SELECT EXISTS (SELECT FROM finished) AS finished,
@@ -67,7 +68,8 @@ statements! {
                         WHERE retired_at IS NOT NULL AND job_id = $1 AND fence = $2 AND state = 'leased') AS retired",
     );
     CALL_FINISH_TRAINING = only_postgres(
-        "SELECT finish_training($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) AS waited",
+        "SELECT finish_training($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+             $18, $19) AS waited",
     );
 }
 
@@ -146,14 +148,15 @@ pub(super) async fn finish_conversion(
     for (lowest, highest) in quality.ranges {
         call = call.bind(lowest).bind(highest);
     }
-    let call = call.bind(conversion.feature_set).bind(&vector(conversion)[..]);
-    let row = call.bind(rule.minimum).bind(rule.every).bind(now).one().await?;
+    let call = call.bind(conversion.feature_set).bind(&write_vector(&conversion.features)[..]);
+    let row = call.bind(rule.minimum).bind(rule.every).bind(now).bind(rule.from_others).one().await?;
     match row.get::<Option<String>>("after")?.as_deref() {
         None => Err(DatabaseError::Fenced),
         Some("counted") => Ok(AfterConversion::Counted),
         Some("training_queued") => Ok(AfterConversion::TrainingQueued),
         Some("score_queued") => Ok(AfterConversion::ScoreQueued),
         Some("awaits_model") => Ok(AfterConversion::AwaitsModel),
+        Some("provisional_queued") => Ok(AfterConversion::ProvisionalQueued),
         Some(_) => Err(DatabaseError::Corrupt("what follows a conversion")),
     }
 }
@@ -177,6 +180,9 @@ pub(super) async fn finish_scoring(
         .bind(score.backend)
         .bind(now)
         .bind(score.balance_score())
+        .bind(score.provisional)
+        .bind(score.unlike_training)
+        .bind(score.novelty)
         .one()
         .await?;
     match (ended.get("finished")?, ended.get("retired")?) {
@@ -209,6 +215,10 @@ pub(super) async fn finish_training(
         .bind(model.first_ordinal)
         .bind(model.last_ordinal)
         .bind(model.generation)
+        .bind(model.verdict.name())
+        .bind(model.score_range.map(|(lowest, _)| lowest))
+        .bind(model.score_range.map(|(_, highest)| highest))
+        .bind(&model.sources_as_json()?)
         .one()
         .await?;
     // Less than none where a training recording was deleted in between.

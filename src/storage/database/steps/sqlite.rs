@@ -2,16 +2,16 @@
 //! a time, so what it reads stays so until it ends.
 
 use super::super::jobs::{Fence, Job, JobKind};
-use super::super::models::NewModel;
+use super::super::models::{NewModel, serving};
 use super::super::patients::read_patient_id;
-use super::super::recordings::read_movement;
+use super::super::recordings::{read_movement, write_vector};
 use super::super::statement::statements;
 use super::super::{Database, Result, Transaction};
+use super::constant_axes;
 use super::{
     Acceptance, AfterConversion, AfterScoring, Conversion, NewRecording, Reported, Road, TrainingRule, count,
     read_leased,
 };
-use super::{constant_axes, vector};
 use crate::domain::ids::{Movement, PatientId, TestEventId};
 use crate::domain::recording::AXES;
 use crate::domain::score::{Failure, RecordingStatus, Score};
@@ -45,7 +45,7 @@ statements! {
     );
     DIGEST = only_sqlite("SELECT digest FROM recordings WHERE test_event_id = $1");
     KIND_OF_RECORDING = only_sqlite(
-        "SELECT patient_id, movement, clinic_score IS NOT NULL AS training FROM recordings WHERE test_event_id = $1",
+        "SELECT patient_id, movement, lane, clinic_score IS NOT NULL AS training FROM recordings WHERE test_event_id = $1",
     );
     DELETIONS = only_sqlite("SELECT times, pending FROM deletions WHERE test_event_id = $1");
     COUNT_TRAINING = only_sqlite(
@@ -55,8 +55,16 @@ statements! {
          RETURNING recordings, last_ordinal",
     );
     GENERATION = only_sqlite("SELECT generation FROM training_counts WHERE patient_id = $1 AND movement = $2");
-    HAS_MODEL = only_sqlite(
-        "SELECT EXISTS (SELECT 1 FROM models WHERE patient_id = $1 AND movement = $2 AND retired_at IS NULL) AS has_model",
+    HAS_MODEL = only_sqlite(concat!("SELECT ", serving!("$1", "$2"), " IS NOT NULL AS has_model"));
+    /// See `others_can_teach` in PostgreSQL's schema.
+    OTHERS_CAN_TEACH = only_sqlite(
+        "SELECT count(*) >= 3 AS can FROM (
+             SELECT 1 FROM patient_care_providers AS own
+                 JOIN patient_care_providers AS other ON other.care_provider_id = own.care_provider_id
+                     AND other.patient_id <> own.patient_id
+                 JOIN training_counts ON training_counts.patient_id = other.patient_id
+                     AND training_counts.movement = $2 AND recordings >= 3
+             WHERE own.patient_id = $1 AND own.care_provider_id = $3 LIMIT 3)",
     );
     ADD_QUALITY = only_sqlite(
         "INSERT INTO quality_reports (test_event_id, samples, duration_seconds, effective_rate_hz, gaps, longest_gap_s,
@@ -77,49 +85,44 @@ statements! {
         "SELECT EXISTS (SELECT 1 FROM models WHERE model_version = $1 AND retired_at IS NOT NULL) AS retired",
     );
     ADD_SCORE = only_sqlite(
-        "INSERT INTO scores (test_event_id, value, lower, upper, model_version, backend, scored_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO scores (test_event_id, value, lower, upper, model_version, backend, scored_at, provisional,
+                             unlike_training, novelty)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     );
     SCORED = only_sqlite("UPDATE recordings SET status = 'scored', updated_at = $1 WHERE test_event_id = $2");
     SET_BALANCE_SCORE = only_sqlite("UPDATE test_events SET balance_score = $1 WHERE test_event_id = $2");
     ADD_MODEL = only_sqlite(
         "INSERT INTO models (model_version, patient_id, movement, training_recordings, artifact_key, artifact_digest,
-                             feature_set, leave_one_out_error, card, created_at, first_ordinal, last_ordinal, generation)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                             feature_set, leave_one_out_error, card, created_at, first_ordinal, last_ordinal, generation,
+                             verdict, lowest_score, highest_score)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     );
-    END_WAIT = only_sqlite(
-        "UPDATE recordings SET status = 'converted', updated_at = $1
-         WHERE patient_id = $2 AND movement = $3 AND status = 'awaiting_model'",
+    ADD_SOURCES = only_sqlite(
+        "INSERT INTO model_sources (patient_id, model_version, first_ordinal, last_ordinal)
+         SELECT value ->> 'patient', $1, value ->> 'first', value ->> 'last' FROM json_each($2)",
     );
-    /// A score job for every recording of a patient and movement that waits for a model, in the order in which they came.
-    ENQUEUE_WAITING = only_sqlite(
-        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
-         SELECT 'score', test_event_id, lane, 'ready', $3, $3, max(
-             coalesce((SELECT max(position) + 1 FROM jobs
-                       WHERE kind = 'score' AND jobs.lane = recordings.lane AND state IN ('ready', 'leased')), 0),
-             coalesce((SELECT min(position) FROM jobs WHERE kind = 'score' AND state IN ('ready', 'leased')), 0))
-             + row_number() OVER (PARTITION BY lane ORDER BY received_at, test_event_id) - 1
-         FROM recordings WHERE patient_id = $1 AND movement = $2 AND status = 'awaiting_model'
-         ON CONFLICT (kind, subject) DO NOTHING",
+    CHANGED_SOURCES = only_sqlite(
+        "SELECT count(*) AS changed FROM json_each($1)
+             LEFT JOIN training_counts ON patient_id = value ->> 'patient' AND movement = $2
+         WHERE generation IS NOT value ->> 'generation'",
     );
     LEASE = only_sqlite(
         "UPDATE jobs SET state = 'leased', owner = $1, due_at = $2, fence = fence + 1, attempts = attempts + 1
          WHERE job_id IN (SELECT job_id FROM jobs WHERE kind = $3 AND state = 'ready' ORDER BY position, job_id LIMIT $4)
          RETURNING job_id",
     );
-    LEASED = only_sqlite(
+    LEASED = only_sqlite(concat!(
         "SELECT job_id, fence, kind, subject, jobs.lane, attempts, enqueued_at,
                 recordings.test_event_id, recordings.patient_id, recordings.movement, year, month, day, raw_key, digest,
-                training_ordinal, features.feature_set, vector, model_version, artifact_key, artifact_digest
+                training_ordinal, features.feature_set, vector, model_version, artifact_key, artifact_digest,
+                verdict, lowest_score, highest_score
          FROM jobs LEFT JOIN recordings ON recordings.test_event_id = subject
              LEFT JOIN features ON features.test_event_id = subject
-             LEFT JOIN models ON kind = 'score' AND model_version = (
-                 SELECT newest.model_version FROM models AS newest
-                 WHERE newest.patient_id = recordings.patient_id AND newest.movement = recordings.movement
-                       AND newest.retired_at IS NULL
-                 ORDER BY newest.last_ordinal DESC, newest.generation DESC LIMIT 1)
-         WHERE job_id IN (SELECT value FROM json_each($1)) ORDER BY position, job_id",
-    );
+             LEFT JOIN models ON kind = 'score' AND model_version = ",
+        serving!("recordings.patient_id", "recordings.movement"),
+        "
+         WHERE job_id IN (SELECT value FROM json_each($1)) ORDER BY position, job_id"
+    ));
 }
 
 pub(super) async fn accept(
@@ -197,13 +200,17 @@ pub(super) async fn finish_conversion(
     } else if transaction.has_model(&patient, &movement).await? {
         transaction.enqueue(JobKind::Score, id, now).await?;
         AfterConversion::ScoreQueued
+    } else if rule.from_others && transaction.others_can_teach(&patient, &movement, &row.get::<String>("lane")?).await?
+    {
+        transaction.enqueue(JobKind::Train, id, now).await?;
+        AfterConversion::ProvisionalQueued
     } else {
         AfterConversion::AwaitsModel
     };
     let status = match after {
         AfterConversion::Counted | AfterConversion::TrainingQueued => RecordingStatus::Training,
         AfterConversion::ScoreQueued => RecordingStatus::Converted,
-        AfterConversion::AwaitsModel => RecordingStatus::AwaitingModel,
+        AfterConversion::AwaitsModel | AfterConversion::ProvisionalQueued => RecordingStatus::AwaitingModel,
     };
     let update = transaction.statement(CONVERTED).bind(status.name()).bind(conversion.quality.effective_rate_hz);
     update.bind(ordinal).bind(now).bind(Uuid::from(id)).execute().await?;
@@ -234,10 +241,15 @@ pub(super) async fn finish_scoring(
         .bind(version)
         .bind(score.backend)
         .bind(now)
+        .bind(score.provisional)
+        .bind(score.unlike_training)
+        .bind(score.novelty)
         .execute()
         .await?;
     transaction.statement(SCORED).bind(now).bind(id).execute().await?;
-    transaction.statement(SET_BALANCE_SCORE).bind(score.balance_score()).bind(id).execute().await?;
+    if !score.provisional {
+        transaction.statement(SET_BALANCE_SCORE).bind(score.balance_score()).bind(id).execute().await?;
+    }
     transaction.commit().await?;
     Ok(AfterScoring::Scored)
 }
@@ -251,6 +263,11 @@ pub(super) async fn finish_training(
     let mut transaction = database.begin_redoable().await?;
     transaction.finish(fence).await?;
     if transaction.generation(&model.patient, &model.movement).await? != model.generation {
+        return Ok(None);
+    }
+    let sources = model.sources_as_json()?;
+    let changed = transaction.statement(CHANGED_SOURCES).bind(&sources).bind(model.movement.as_str());
+    if changed.one().await?.get::<i64>("changed")? > 0 {
         return Ok(None);
     }
     transaction
@@ -268,11 +285,13 @@ pub(super) async fn finish_training(
         .bind(model.first_ordinal)
         .bind(model.last_ordinal)
         .bind(model.generation)
+        .bind(model.verdict.name())
+        .bind(model.score_range.map(|(lowest, _)| lowest))
+        .bind(model.score_range.map(|(_, highest)| highest))
         .execute()
         .await?;
-    transaction.enqueue_waiting(&model.patient, &model.movement, now).await?;
-    let end = transaction.statement(END_WAIT).bind(now).bind(model.patient.as_str());
-    let waited = end.bind(model.movement.as_str()).execute().await?;
+    transaction.statement(ADD_SOURCES).bind(model.version.as_str()).bind(&sources).execute().await?;
+    let waited = transaction.follow_serving(&model.patient, &model.movement, now).await?;
     transaction.commit().await?;
     Ok(Some(waited))
 }
@@ -359,7 +378,7 @@ impl Transaction {
         self.statement(ADD_FEATURES)
             .bind(id)
             .bind(conversion.feature_set)
-            .bind(&vector(conversion)[..])
+            .bind(&write_vector(&conversion.features)[..])
             .execute()
             .await?;
         Ok(())
@@ -370,10 +389,8 @@ impl Transaction {
         has_model.one().await?.get("has_model")
     }
 
-    /// Adds a score job for every recording of the patient and movement that waits for a model.
-    async fn enqueue_waiting(&mut self, patient: &PatientId, movement: &Movement, now: DateTime<Utc>) -> Result<()> {
-        let add = self.statement(ENQUEUE_WAITING).bind(patient.as_str()).bind(movement.as_str());
-        add.bind(now).execute().await?;
-        Ok(())
+    async fn others_can_teach(&mut self, patient: &PatientId, movement: &Movement, lane: &str) -> Result<bool> {
+        let ask = self.statement(OTHERS_CAN_TEACH).bind(patient.as_str()).bind(movement.as_str()).bind(lane);
+        ask.one().await?.get("can")
     }
 }

@@ -9,13 +9,14 @@ use super::*;
 use crate::domain::ids::{ModelVersion, Movement, PatientId, TestEventId};
 use crate::domain::object_key::ObjectKey;
 use crate::domain::recording::{Day, Quality};
-use crate::domain::score::RecordingStatus;
+use crate::domain::score::{RecordingStatus, Score};
+use crate::domain::verdict::Verdict;
 use crate::storage::objects::Digest;
 use chrono::TimeDelta;
 use stance_testkit::Postgres;
 use std::time::Duration;
 
-const RULE: TrainingRule = TrainingRule { minimum: 2, every: 2 };
+const RULE: TrainingRule = TrainingRule { minimum: 2, every: 2, from_others: false };
 
 /// A fresh database with the patients `p-1` and `p-2`.
 struct Here {
@@ -137,6 +138,23 @@ fn model(version: &str, patient: &str, training_recordings: i64) -> NewModel {
         feature_set: "set-1".into(),
         leave_one_out_error: 3.0,
         card: "{}".into(),
+        verdict: Verdict::Serves,
+        score_range: Some((20.0, 80.0)),
+        sources: Vec::new(),
+    }
+}
+
+/// A score by the model of that version.
+fn score(value: f64, interval: Option<(f64, f64)>, version: &ModelVersion) -> Score {
+    Score {
+        value,
+        lower: interval.map(|(lower, _)| lower),
+        upper: interval.map(|(_, upper)| upper),
+        provisional: false,
+        unlike_training: false,
+        novelty: Some(0.5),
+        model_version: version.clone(),
+        backend: "local",
     }
 }
 

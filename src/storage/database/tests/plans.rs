@@ -7,7 +7,7 @@ use super::*;
 use crate::storage::database::{
     accounts, assigned_tests, attempts, audit, changes, compaction, deletions, event_records, jobs, lake, mails,
     measurements, model_names, models, patient_lists, patients, provider_keys, recordings, second_factors, secrets,
-    sessions, steps, test_event_lists, test_events,
+    serving, sessions, steps, test_event_lists, test_events,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -41,7 +41,9 @@ const REGISTRY: &[&[Sql]] = &[
     recordings::STATEMENTS,
     second_factors::STATEMENTS,
     secrets::STATEMENTS,
+    serving::STATEMENTS,
     sessions::STATEMENTS,
+    steps::follow_serving::STATEMENTS,
     steps::postgres::STATEMENTS,
     steps::sqlite::STATEMENTS,
     test_event_lists::STATEMENTS,
@@ -63,6 +65,7 @@ pub(super) const GROWING: &[&str] = &[
     "lake_files",
     "mails",
     "model_names",
+    "model_sources",
     "models",
     "patient_care_providers",
     "patient_terms",
@@ -200,6 +203,8 @@ pub(super) const FILL: &str = "
     INSERT INTO training_counts SELECT 'fill-' || n, 'sit-to-stand', 10 FROM generate_series(1, 4000) n;
     INSERT INTO models SELECT 'fill-' || n, 'fill-' || n, 'sit-to-stand', 10, 'key', sha256(''), 'set-1', 1, '{}', now(), 1, 10
         FROM generate_series(1, 4000) n;
+    INSERT INTO model_sources SELECT 'fill-' || 1 + (n + other) % 4000, 'fill-' || n, 1, 10
+        FROM generate_series(1, 4000) n, generate_series(1, 3) other;
     INSERT INTO model_names SELECT md5(n::text), 'fill-' || n, 'sit-to-stand' FROM generate_series(1, 4000) n;
     INSERT INTO jobs (kind, subject, lane, position, state, due_at, enqueued_at)
         SELECT kind, test_event_id, 'fill-' || n % 400, n / 400,

@@ -56,7 +56,7 @@ async fn one_recording_by_both_roads_at_once_is_one_recording() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_count_that_ten_conversions_cross_at_once_starts_one_training() {
     let (handles, here) = processes::<5>().await;
-    let rule = TrainingRule { minimum: 10, every: 10 };
+    let rule = TrainingRule { minimum: 10, every: 10, from_others: false };
     for n in 0..10 {
         here.database.accept_recording(&new(n, "p-1", Some(50.0)), now()).await.unwrap();
     }

@@ -5,7 +5,6 @@ use super::*;
 use crate::domain::access::{Caller, Role};
 use crate::domain::audit::{Entry, Origin};
 use crate::domain::ids::{AccountId, CareProviderId, SessionId};
-use crate::domain::score::Score;
 
 /// A clinic that is signed in and cares for `p-1`.
 struct Clinic {
@@ -56,10 +55,6 @@ impl Clinic {
     }
 }
 
-fn score(model: &ModelRow) -> Score {
-    Score { value: 71.5, lower: None, upper: None, model_version: model.version.clone(), backend: "local" }
-}
-
 #[tokio::test]
 async fn a_recording_takes_one_statement_a_step() {
     let here = Here::postgres().await;
@@ -82,7 +77,10 @@ async fn a_recording_takes_one_statement_a_step() {
     clinic.uploads(database, &new(3, "p-1", None)).await;
     assert_eq!(convert_next(database).await, AfterConversion::ScoreQueued);
     let job = lease(database, JobKind::Score, 1).await.remove(0);
-    database.finish_scoring(job.fence, job.subject, &score(job.model.as_ref().unwrap()), now()).await.unwrap();
+    database
+        .finish_scoring(job.fence, job.subject, &score(71.5, None, &job.model.as_ref().unwrap().version), now())
+        .await
+        .unwrap();
     assert_eq!(database.statements() - before, 9, "a scored recording: an upload, two leases, conversion, score");
 }
 
@@ -112,12 +110,8 @@ async fn no_step_scans_a_table_that_grows_in_postgres() {
     let after = database.finish_conversion(leased(3), id(3), &conversion(), RULE, now()).await.unwrap();
     assert_eq!(after, AfterConversion::AwaitsModel);
     assert_eq!(database.finish_training(leased(2), &model("v", "stranger", 2), now()).await.unwrap(), Some(1));
-    let newest = ModelRow {
-        version: ModelVersion::new("v").unwrap(),
-        artifact_key: ObjectKey::from_row(String::new()),
-        artifact_digest: Digest::of(b""),
-    };
-    database.finish_scoring(leased(3), id(3), &score(&newest), now()).await.unwrap();
+    let newest = ModelVersion::new("v").unwrap();
+    database.finish_scoring(leased(3), id(3), &score(71.5, None, &newest), now()).await.unwrap();
     assert_eq!(lease(&database, JobKind::Score, 10).await.len(), 10);
     database.close().await;
 

@@ -95,7 +95,7 @@ impl Lake {
             ranges: [(0.0, 1.0); 9],
         };
         let conversion = Conversion { quality, feature_set: "set-1", features: vec![1.0] };
-        let rule = TrainingRule { minimum: 10, every: 10 };
+        let rule = TrainingRule { minimum: 10, every: 10, from_others: false };
         self.database.finish_conversion(job.fence, job.subject, &conversion, rule, now()).await.unwrap();
     }
 
@@ -106,7 +106,7 @@ impl Lake {
             id: id(n),
             patient: patient(who),
             what: Deleted::Event,
-            rule: TrainingRule { minimum: 10, every: 10 },
+            rule: TrainingRule { minimum: 10, every: 10, from_others: false },
             grace: Grace { conversion: none, training: none, report: none },
         };
         assert!(self.database.delete_event(&request, now()).await.unwrap());

@@ -84,7 +84,7 @@ pub(super) async fn a_recording_is_deleted_without_its_event_and_not_by_another(
     database.finish_training(training.fence, &model, now()).await.unwrap();
     database.accept_recording(&new(3, "p-1", None), now()).await.unwrap();
     assert_eq!(convert_next(database).await, AfterConversion::ScoreQueued);
-    let score = Score { value: 70.0, lower: None, upper: None, model_version: model.version, backend: "local" };
+    let score = score(70.0, None, &model.version);
     let job = lease(database, JobKind::Score, 1).await.remove(0);
     database.finish_scoring(job.fence, job.subject, &score, now()).await.unwrap();
 
@@ -239,13 +239,7 @@ pub(super) async fn a_model_that_was_retired_meanwhile_scores_no_more(database: 
     database.accept_recording(&new(9, "p-1", None), now()).await.unwrap();
     assert_eq!(convert_next(database).await, AfterConversion::ScoreQueued);
     let job = lease(database, JobKind::Score, 1).await.remove(0);
-    let score = |version: &str| Score {
-        value: 70.0,
-        lower: None,
-        upper: None,
-        model_version: ModelVersion::new(version).unwrap(),
-        backend: "local",
-    };
+    let score = |version: &str| score(70.0, None, &ModelVersion::new(version).unwrap());
     assert!(database.delete_event(&request(4, Deleted::Event), now()).await.unwrap());
     let after = database.finish_scoring(job.fence, id(9), &score("v4"), now()).await.unwrap();
     assert_eq!(after, AfterScoring::ModelRetired);
@@ -317,9 +311,11 @@ pub(super) async fn a_deleted_training_recording_is_unlearned(database: &Databas
 
     // The one that completes a count, before its training.
     assert_eq!(train(database, 5).await, TrainingQueued);
-    let never_trained = ModelVersion::of_training(id(5), 5, 1);
-    let never_trained = ObjectKey::model(&movement, &patient, &never_trained).to_string();
-    assert!(delete(database, 5).await.contains(&never_trained));
+    let begun = lease(database, JobKind::Train, 1).await.remove(0);
+    database.return_jobs(&[begun.fence]).await.unwrap();
+    let begun = ModelVersion::of_training(5, id(5), begun.fence.job_id, begun.fence.token);
+    let begun = ObjectKey::model(&movement, &patient, &begun).to_string();
+    assert!(delete(database, 5).await.contains(&begun));
     assert_eq!(lease(database, JobKind::Train, 10).await, [], "what remains is learned");
 
     delete(database, 4).await;
@@ -333,7 +329,7 @@ pub(super) async fn a_deleted_training_recording_is_unlearned(database: &Databas
     assert_eq!(state().await, RecordingStatus::AwaitingModel);
     assert_eq!(lease(database, JobKind::Score, 10).await, []);
     let version = ModelVersion::new("v2").unwrap();
-    let score = Score { value: 70.0, lower: None, upper: None, model_version: version, backend: "local" };
+    let score = score(70.0, None, &version);
     let late = database.finish_scoring(under_way.fence, id(9), &score, now()).await;
     assert!(matches!(late, Err(DatabaseError::Fenced)), "{late:?}");
     assert_eq!(lease(database, JobKind::Train, 10).await, []);
@@ -353,12 +349,13 @@ pub(super) async fn a_training_that_learned_from_what_was_deleted_is_refused(dat
     }
     let mut jobs = lease(database, JobKind::Train, 10).await;
     assert_eq!(jobs.iter().map(|job| job.subject).collect::<Vec<_>>(), [id(2), id(4)]);
+    let fences = [jobs[0].fence, jobs[1].fence];
     let held = jobs.remove(1);
     assert!(database.delete_event(&request(3, Deleted::Event), now()).await.unwrap());
     let pending = database.pending_deletion(id(3)).await.unwrap().unwrap();
     assert_eq!(pending.sweep_at, now() + GRACE.training, "it may have put its artifact");
-    for (n, ordinal) in [(2, 2), (4, 4)] {
-        let version = ModelVersion::of_training(id(n), ordinal, 0);
+    for (n, ordinal, fence) in [(2, 2, fences[0]), (4, 4, fences[1])] {
+        let version = ModelVersion::of_training(ordinal, id(n), fence.job_id, fence.token);
         let key = ObjectKey::model(&sit_to_stand(), &PatientId::new("p-1").unwrap(), &version);
         assert!(pending.keys.contains(&key), "{key}");
     }

@@ -41,8 +41,7 @@ pub(super) async fn an_event_is_told_of_as_a_whole(database: &Database) {
     assert_eq!(received.raw_key, new(1, "p-1", None).raw_key);
     convert_next(database).await;
     let job = lease(database, JobKind::Score, 1).await.remove(0);
-    let score =
-        Score { value: 71.5, lower: Some(60.0), upper: None, model_version: model.version.clone(), backend: "local" };
+    let score = Score { upper: None, ..score(71.5, Some((60.0, 80.0)), &model.version) };
     database.finish_scoring(job.fence, job.subject, &score, later(20)).await.unwrap();
     let record = database.event_record(id(1), &ann).await.unwrap().unwrap();
     assert_eq!(record.event.balance_score, Some(72));

@@ -24,8 +24,7 @@ async fn add_score(database: &Database, n: u128, who: &str, movement: &str, time
     let job = lease(database, JobKind::Score, 1).await.remove(0);
     let version = job.model.unwrap().version.clone();
     let value = f64::from(score);
-    let score =
-        Score { value, lower: Some(value - 1.0), upper: Some(value + 1.0), model_version: version, backend: "local" };
+    let score = self::score(value, Some((value - 1.0, value + 1.0)), &version);
     database.finish_scoring(job.fence, job.subject, &score, now()).await.unwrap();
 }
 

@@ -11,13 +11,14 @@ mod measurements;
 mod model_names;
 mod patients;
 mod queue;
+mod serving;
 mod sessions;
 mod steps;
 
 use super::*;
 use crate::domain::access::Role;
 use crate::domain::ids::{AccountId, CareProviderId, SessionId};
-use crate::domain::score::{Failure, Score};
+use crate::domain::score::Failure;
 use accounts::*;
 use audit::*;
 use changes::*;
@@ -29,6 +30,7 @@ use measurements::*;
 use model_names::*;
 use patients::*;
 use queue::*;
+use serving::*;
 use sessions::*;
 use steps::*;
 
@@ -111,6 +113,10 @@ contract! {
     a_deletion_that_is_asked_for_again_begins_anew,
     a_deleted_training_recording_is_unlearned,
     a_training_that_learned_from_what_was_deleted_is_refused,
+    a_model_serves_by_its_verdict_and_by_an_operators_word,
+    a_provisional_score_holds_until_there_is_a_model_of_ones_own,
+    what_others_taught_is_learned_anew_when_it_is_deleted,
+    features_of_a_former_set_are_replaced,
     tests_are_assigned_once_and_taken_away,
     the_directory_names_everybody_and_tells_more_to_who_cares,
     a_score_is_set_by_hand_on_the_patients_own_event,

@@ -94,7 +94,7 @@ pub(super) async fn a_count_that_is_complete_starts_one_training_and_its_model_t
     assert_eq!((ranges.len(), &ranges[0].axis[..], ranges[0].lowest, ranges[0].highest), (9, "ax", -1.0, 1.0));
     let state = database.recording_state(id(9)).await.unwrap().unwrap();
     assert_eq!(state.status, RecordingStatus::Converted);
-    let score = Score { value: 71.5, lower: Some(60.0), upper: Some(80.0), model_version: version, backend: "local" };
+    let score = Score { unlike_training: true, ..score(71.5, Some((60.0, 80.0)), &version) };
     let job = lease(database, JobKind::Score, 1).await.remove(0);
     assert_eq!(job.recording.as_deref(), database.recording(id(9)).await.unwrap().as_ref());
     let newest = job.model.as_deref().map(|row| (&row.version, &row.artifact_key, row.artifact_digest));

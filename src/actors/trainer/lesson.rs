@@ -1,0 +1,243 @@
+//! One training: from the rows of a patient and of the care provider's other patients to a model that was judged.
+
+use super::TrainerDeps;
+use crate::actors::work::JobError;
+use crate::domain::ids::{ModelName, ModelVersion};
+use crate::domain::object_key::ObjectKey;
+use crate::domain::verdict::Verdict;
+use crate::storage::database::{
+    DatabaseError, Job, JobKind, ModelSource, NewModel, RecordingRow, TrainingRecording, TrainingRecordings,
+};
+use crate::storage::objects::{Digest, ObjectError};
+use bytes::Bytes;
+use chrono::SecondsFormat;
+use stance_models::artifact;
+use stance_models::card::ModelCard;
+use stance_models::features::{FEATURE_SET, of_one_set};
+use stance_models::prior::{Experience, MAX_OF_ONE, MAX_PEOPLE, MIN_PEOPLE, Prior};
+use stance_models::promotion::{self, judge};
+use stance_models::training::{
+    Knowledge, MAX_RECORDINGS, TrainError, TrainParams, Trained, TrainingSet, provisional, train_with,
+};
+
+/// Earlier attempts at a training whose artifacts are removed.
+const MOST_ATTEMPTS: i64 = 32;
+
+/// What the numbers are made from.
+struct Lesson {
+    /// The patient's own recordings; none for a provisional model.
+    own: Option<TrainingSet>,
+    /// Those of other patients.
+    others: Vec<TrainingSet>,
+    params: TrainParams,
+    /// The artifact of the model that serves.
+    current: Option<Bytes>,
+}
+
+/// What they came to.
+struct Learned {
+    artifact: Vec<u8>,
+    card: ModelCard,
+    verdict: Verdict,
+    /// Whether the others had enough to say.
+    from_others: bool,
+}
+
+impl TrainerDeps {
+    /// Trains, judges and keeps the model that a job asks for: on the patient's own training recordings, or, where the recording is
+    /// none, a provisional one.
+    pub(super) async fn train(&self, job: &Job) -> Result<(), JobError> {
+        let row = job.recording.clone();
+        let row = row.ok_or_else(|| JobError::dead("recording_gone", "the recording was deleted"))?;
+        let serving = self.database.serving_model(&row.patient, &row.movement).await?;
+        let own = match row.training_ordinal {
+            None if serving.as_ref().is_some_and(|(_, outdated)| !outdated) => {
+                return Ok(self.database.end_job(job.fence).await?);
+            }
+            None => TrainingRecordings::default(),
+            Some(last) => {
+                let newest = u32::try_from(MAX_RECORDINGS).unwrap_or(u32::MAX);
+                let found = self.database.training_recordings(&row.patient, &row.movement, last, newest).await?;
+                if found.count < self.rule.minimum {
+                    // Some were deleted; the one that makes them enough again queues another training.
+                    return self.end_without_model(job, &row).await;
+                }
+                found
+            }
+        };
+        let (others, sources) = self.others(&row, &job.lane).await?;
+        let current = match &serving {
+            Some((model, false)) => match self.objects.get(&model.artifact_key, Some(model.artifact_digest)).await {
+                Err(ObjectError::NotFound | ObjectError::Corrupt) => None,
+                found => Some(found?),
+            },
+            Some((_, true)) | None => None,
+        };
+        let lesson = Lesson {
+            own: row.training_ordinal.map(|_| training_set(&own.newest)).transpose()?,
+            others,
+            params: TrainParams {
+                seed: u64::try_from(job.fence.job_id).unwrap_or_default(),
+                trained_at: Some(self.clock.now().to_rfc3339_opts(SecondsFormat::Secs, true)),
+            },
+            current,
+        };
+        match self.compute.run(move || lesson.learn()).await?? {
+            Some(learned) => {
+                let sources = if learned.from_others { sources } else { Vec::new() };
+                self.keep(job, &row, &own, learned, sources).await
+            }
+            None => self.end_without_model(job, &row).await,
+        }
+    }
+
+    /// The training sets of the other patients, and what of each they are.
+    async fn others(&self, row: &RecordingRow, lane: &str) -> Result<(Vec<TrainingSet>, Vec<ModelSource>), JobError> {
+        let (mut sets, mut sources) = (Vec::new(), Vec::new());
+        if !self.rule.from_others {
+            return Ok((sets, sources));
+        }
+        let (people, recordings) = (u32::try_from(MAX_PEOPLE), u32::try_from(MAX_OF_ONE));
+        let (people, recordings) = (people.unwrap_or(u32::MAX), recordings.unwrap_or(u32::MAX));
+        for patient in self.database.teachers(&row.patient, lane, &row.movement, people).await? {
+            let found = self.database.training_recordings(&patient, &row.movement, i64::MAX, recordings).await?;
+            // What the former feature set lacks would be taken for a difference between people.
+            if found.newest.iter().any(|recording| recording.feature_set != FEATURE_SET) {
+                continue;
+            }
+            if let (Some(first), Some(last)) = (found.newest.first(), found.newest.last()) {
+                let (first, last, generation) = (first.ordinal, last.ordinal, found.generation);
+                sources.push(ModelSource { patient, first, last, generation });
+                sets.push(training_set(&found.newest)?);
+            }
+        }
+        Ok((sets, sources))
+    }
+
+    async fn keep(
+        &self,
+        job: &Job,
+        row: &RecordingRow,
+        own: &TrainingRecordings,
+        learned: Learned,
+        sources: Vec<ModelSource>,
+    ) -> Result<(), JobError> {
+        let last = row.training_ordinal.unwrap_or_default();
+        let Learned { artifact, card, verdict, .. } = learned;
+        let version = |lease| ModelVersion::of_training(last, row.id, job.fence.job_id, lease);
+        let key = |version: &ModelVersion| ObjectKey::model(&row.movement, &row.patient, version);
+        let this = version(job.fence.token);
+        let scores = own.newest.iter().map(|recording| recording.score);
+        let model = NewModel {
+            artifact_key: key(&this),
+            version: this,
+            patient: row.patient.clone(),
+            movement: row.movement.clone(),
+            training_recordings: own.count,
+            first_ordinal: own.newest.first().map_or(last, |first| first.ordinal),
+            last_ordinal: last,
+            generation: own.generation,
+            artifact_digest: Digest::of(&artifact),
+            feature_set: FEATURE_SET.to_owned(),
+            leave_one_out_error: card.leave_one_out_error,
+            card: serde_json::to_string(&card).map_err(|_| JobError::Retry("model card could not be written"))?,
+            verdict,
+            score_range: scores.clone().reduce(f64::min).zip(scores.reduce(f64::max)),
+            sources,
+        };
+        // What attempts before this one have left.
+        for lease in (job.fence.token - MOST_ATTEMPTS).max(1)..job.fence.token {
+            self.objects.delete(&key(&version(lease))).await?;
+        }
+        self.objects.put(&model.artifact_key, artifact.into()).await?;
+        let name = ModelName::from(self.entropy.uuid());
+        self.database.name_model(&name, &model.patient, &model.movement).await?;
+        self.remove_outdated(row).await?;
+        let queued = match self.database.finish_training(job.fence, &model, self.clock.now()).await {
+            Ok(Some(queued)) => queued,
+            Ok(None) => {
+                self.objects.delete(&model.artifact_key).await?;
+                return Err(JobError::Retry("a recording that it learned from was deleted"));
+            }
+            Err(DatabaseError::Fenced) => {
+                self.objects.delete(&model.artifact_key).await?;
+                return Err(DatabaseError::Fenced.into());
+            }
+            // Whether it is kept is not known: the next attempt removes the artifact, or the lease is found to be over.
+            Err(error) => return Err(error.into()),
+        };
+        let others = model.sources.len();
+        let verdict = verdict.name();
+        tracing::info!(model = %model.version, recordings = own.count, others, verdict, queued, "a model was trained");
+        self.ledger.wake(JobKind::Score);
+        self.updates.publish(job.subject, true);
+        if last > 0 && self.rule.from_others {
+            // Not with the model's row: who is forgotten here asks with the next recording.
+            let asked = self.database.ask_for_provisional(&job.lane, &row.movement, self.clock.now()).await?;
+            if asked > 0 {
+                self.ledger.wake(JobKind::Train);
+            }
+        }
+        Ok(())
+    }
+
+    async fn end_without_model(&self, job: &Job, row: &RecordingRow) -> Result<(), JobError> {
+        self.remove_outdated(row).await?;
+        let now = self.clock.now();
+        Ok(self.database.end_training_without_model(job.fence, &row.patient, &row.movement, now).await?)
+    }
+
+    /// Models that learned from what was deleted of another patient serve no more, and their artifacts go, before the training ends:
+    /// so nothing is left behind by one that is cut short.
+    async fn remove_outdated(&self, row: &RecordingRow) -> Result<(), JobError> {
+        for artifact in self.database.retire_outdated(&row.patient, &row.movement, self.clock.now()).await? {
+            self.objects.delete(&artifact).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Lesson {
+    /// `None` where there is nothing to learn from.
+    fn learn(self) -> Result<Option<Learned>, JobError> {
+        let experiences: Vec<_> = self.others.iter().map(|set| Experience { set, groups: None }).collect();
+        let prior = if experiences.len() < MIN_PEOPLE { None } else { Prior::learn(&experiences) };
+        let failed = |error: TrainError| JobError::dead("training_failed", &error.to_string());
+        let (trained, verdict) = match (&self.own, &prior) {
+            (None, None) => return Ok(None),
+            (None, Some(prior)) => (provisional(prior, &self.params).map_err(failed)?, Verdict::Provisional),
+            (Some(own), prior) => {
+                let knowledge = Knowledge { prior: prior.as_ref(), groups: None };
+                let trained = train_with(own, &self.params, &knowledge).map_err(failed)?;
+                let current = self.current.and_then(|artifact| artifact::unpack(&artifact).ok());
+                let current = current.as_ref().map(|(model, card)| (model, card));
+                let verdict = judge(&trained.card, own, current).into();
+                (trained, verdict)
+            }
+        };
+        let Trained { model, card } = trained;
+        let artifact = artifact::pack(&model, &card).map_err(|_| JobError::Retry("artifact could not be packed"))?;
+        Ok(Some(Learned { artifact, card, verdict, from_others: prior.is_some() }))
+    }
+}
+
+/// Recordings that were converted before the feature set grew are as good as ever, for what it held then.
+fn training_set(recordings: &[TrainingRecording]) -> Result<TrainingSet, JobError> {
+    let vectors = recordings.iter().map(|r| (r.feature_set.as_str(), r.features.as_slice()));
+    Ok(TrainingSet {
+        ids: recordings.iter().map(|recording| recording.id.to_string()).collect(),
+        features: of_one_set(vectors)
+            .ok_or_else(|| JobError::dead("feature_set_changed", "the recordings were converted by another version"))?,
+        scores: recordings.iter().map(|recording| recording.score).collect(),
+    })
+}
+
+impl From<promotion::Verdict> for Verdict {
+    fn from(verdict: promotion::Verdict) -> Self {
+        match verdict {
+            promotion::Verdict::Serves => Self::Serves,
+            promotion::Verdict::NoBetterThanMean { .. } => Self::NoBetterThanMean,
+            promotion::Verdict::WorseThanCurrent { .. } => Self::WorseThanCurrent,
+        }
+    }
+}
