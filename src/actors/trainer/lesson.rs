@@ -20,7 +20,7 @@ use stance_models::training::{
     Knowledge, MAX_RECORDINGS, TrainError, TrainParams, Trained, TrainingSet, provisional, train_with,
 };
 
-/// Earlier attempts at a training whose artifacts are removed.
+/// Earlier attempts at a training whose artifacts are removed first: they may have been cut short.
 const MOST_ATTEMPTS: i64 = 32;
 
 /// What the numbers are made from.
@@ -49,6 +49,9 @@ impl TrainerDeps {
     pub(super) async fn train(&self, job: &Job) -> Result<(), JobError> {
         let row = job.recording.clone();
         let row = row.ok_or_else(|| JobError::dead("recording_gone", "the recording was deleted"))?;
+        for lease in (job.fence.token - MOST_ATTEMPTS).max(1)..job.fence.token {
+            self.objects.delete(&artifact_key(job, &row, lease).1).await?;
+        }
         let serving = self.database.serving_model(&row.patient, &row.movement).await?;
         let own = match row.training_ordinal {
             None if serving.as_ref().is_some_and(|(_, outdated)| !outdated) => {
@@ -124,13 +127,11 @@ impl TrainerDeps {
     ) -> Result<(), JobError> {
         let last = row.training_ordinal.unwrap_or_default();
         let Learned { artifact, card, verdict, .. } = learned;
-        let version = |lease| ModelVersion::of_training(last, row.id, job.fence.job_id, lease);
-        let key = |version: &ModelVersion| ObjectKey::model(&row.movement, &row.patient, version);
-        let this = version(job.fence.token);
+        let (version, artifact_key) = artifact_key(job, row, job.fence.token);
         let scores = own.newest.iter().map(|recording| recording.score);
         let model = NewModel {
-            artifact_key: key(&this),
-            version: this,
+            artifact_key,
+            version,
             patient: row.patient.clone(),
             movement: row.movement.clone(),
             training_recordings: own.count,
@@ -145,10 +146,6 @@ impl TrainerDeps {
             score_range: scores.clone().reduce(f64::min).zip(scores.reduce(f64::max)),
             sources,
         };
-        // What attempts before this one have left.
-        for lease in (job.fence.token - MOST_ATTEMPTS).max(1)..job.fence.token {
-            self.objects.delete(&key(&version(lease))).await?;
-        }
         self.objects.put(&model.artifact_key, artifact.into()).await?;
         let name = ModelName::from(self.entropy.uuid());
         self.database.name_model(&name, &model.patient, &model.movement).await?;
@@ -219,6 +216,13 @@ impl Lesson {
         let artifact = artifact::pack(&model, &card).map_err(|_| JobError::Retry("artifact could not be packed"))?;
         Ok(Some(Learned { artifact, card, verdict, from_others: prior.is_some() }))
     }
+}
+
+/// What an attempt at a training makes, and where.
+fn artifact_key(job: &Job, row: &RecordingRow, lease: i64) -> (ModelVersion, ObjectKey) {
+    let version = ModelVersion::of_training(row.training_ordinal.unwrap_or_default(), row.id, job.fence.job_id, lease);
+    let key = ObjectKey::model(&row.movement, &row.patient, &version);
+    (version, key)
 }
 
 /// Recordings that were converted before the feature set grew are as good as ever, for what it held then.
