@@ -134,6 +134,21 @@ impl<A: SupervisedActor> Handle<A> {
         self.ask_within(self.shared.ask_timeout, message).await
     }
 
+    /// Asks for what may be refused: that nobody answered is told as one more refusal.
+    ///
+    /// # Errors
+    /// What the actor answers, or what becomes of [`AskError`].
+    pub async fn ask_for<M, T, E>(&self, message: M) -> Result<T, E>
+    where
+        M: Message<Result = Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<AskError> + Send + 'static,
+        A: Handler<M>,
+        A::Context: ToEnvelope<A, M>,
+    {
+        self.ask(message).await?
+    }
+
     /// [`Handle::ask`] with a time of one's own.
     ///
     /// # Errors

@@ -1,7 +1,8 @@
 //! FHIR R4 (4.0.1) resources: a patient, the model that scored, and an observation for each score.
 //! <https://hl7.org/fhir/R4/observation.html>
 
-use crate::domain::score::{Band, RecordingStatus};
+use super::wording::cautions;
+use crate::domain::score::{Band, RecordingStatus, Score};
 use crate::storage::database::{CardRow, EventRecord, Patient, Recorded, Scored};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
@@ -16,6 +17,8 @@ const OBSERVATION_SYSTEM: &str = "urn:stance:observation-id";
 const CODES: &str = "urn:stance:observation";
 /// Which band of the scale a score lies in.
 const BANDS: &str = "urn:stance:score-band";
+/// Whether a score is to be trusted.
+const TRUST: &str = "urn:stance:trust";
 /// Units (UCUM); a score counts in units of its own, which UCUM writes in braces.
 const UCUM: &str = "http://unitsofmeasure.org";
 const SCORE_UNIT: &str = "{score}";
@@ -87,6 +90,10 @@ pub fn observations(record: &EventRecord) -> String {
 fn computed_score(record: &EventRecord, recorded: &Recorded) -> Value {
     let id = record.event.id.to_string();
     let status = match recorded.status {
+        // Of a model that is to be replaced by one that knows the patient.
+        RecordingStatus::Scored if recorded.score.as_ref().is_some_and(|scored| scored.score.provisional) => {
+            "preliminary"
+        }
         RecordingStatus::Scored => "final",
         RecordingStatus::Failed => "cancelled",
         RecordingStatus::Received
@@ -112,15 +119,13 @@ fn put_score(resource: &mut Value, scored: &Scored) {
         ("interval-lower", "Lower end of the 90 % interval", score.lower),
         ("interval-upper", "Upper end of the 90 % interval", score.upper),
     ];
-    let components: Vec<Value> = ends
-        .into_iter()
-        .filter_map(|(code, display, end)| {
-            Some(json!({ "code": { "coding": [{ "system": CODES, "code": code, "display": display }] },
-                         "valueQuantity": quantity(end?) }))
-        })
-        .collect();
+    let ends = ends.into_iter().filter_map(|(code, display, end)| Some(component(code, display, quantity(end?))));
+    let components: Vec<Value> = ends.chain(score.novelty.map(|novelty| distance(novelty, score))).collect();
     if !components.is_empty() {
         put(resource, "component", components.into());
+    }
+    for caution in cautions(score) {
+        note(resource, caution);
     }
     let version = score.model_version.as_str();
     let mut device = json!({ "type": "Device", "display": format!("Model {version}"),
@@ -129,6 +134,21 @@ fn put_score(resource: &mut Value, scored: &Scored) {
         put(&mut device, "reference", format!("Device/{}", id(version)).into());
     }
     put(resource, "device", device);
+}
+
+fn component(code: &str, display: &str, value: Value) -> Value {
+    json!({ "code": { "coding": [{ "system": CODES, "code": code, "display": display }] }, "valueQuantity": value })
+}
+
+/// How far the recording lies from those that the model learned from, and whether that is too far.
+fn distance(novelty: f64, score: &Score) -> Value {
+    let (code, display) =
+        if score.unlike_training { ("unlike-training", "unlike training") } else { ("like-training", "like training") };
+    let value = json!({ "value": thousandth(novelty), "system": UCUM, "code": "1" });
+    let mut component = component("novelty", "Distance from the recordings that the model learned from", value);
+    let coding = json!({ "system": TRUST, "code": code, "display": display });
+    put(&mut component, "interpretation", json!([{ "coding": [coding], "text": display }]));
+    component
 }
 
 /// The clinician's score: that of the event, or the one that came with the recording.
@@ -161,15 +181,27 @@ fn observation(record: &EventRecord, id: &str, status: &str, (code, display): (&
         put(&mut resource, "effectiveDateTime", instant(start).into());
     }
     if let Some(notes) = text(event.notes.as_deref()) {
-        put(&mut resource, "note", json!([{ "text": notes }]));
+        note(&mut resource, &notes);
     }
     resource
 }
 
+/// One more note.
+fn note(resource: &mut Value, said: &str) {
+    let note = json!({ "text": said });
+    match resource.get_mut("note").and_then(Value::as_array_mut) {
+        Some(notes) => notes.push(note),
+        None => put(resource, "note", json!([note])),
+    }
+}
+
+fn thousandth(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
+}
+
 /// A score, to a thousandth.
 fn quantity(value: f64) -> Value {
-    let value = (value * 1_000.0).round() / 1_000.0;
-    json!({ "value": value, "unit": "score", "system": UCUM, "code": SCORE_UNIT })
+    json!({ "value": thousandth(value), "unit": "score", "system": UCUM, "code": SCORE_UNIT })
 }
 
 /// The band in our words, and in HL7's where they have one.
@@ -231,6 +263,42 @@ mod tests {
         };
         assert_eq!(device(&card(None))["status"], "active");
         assert_eq!(device(&card(DateTime::from_timestamp(0, 0)))["status"], "inactive");
+    }
+
+    #[test]
+    fn a_score_that_is_not_to_be_relied_on_says_so() {
+        let put = |provisional, unlike_training, novelty| {
+            let score = Score {
+                value: 70.0,
+                lower: Some(50.0),
+                upper: None,
+                provisional,
+                unlike_training,
+                novelty,
+                model_version: crate::domain::ids::ModelVersion::new("m-1").unwrap(),
+                backend: "local",
+            };
+            let at = DateTime::from_timestamp(0, 0).unwrap();
+            let mut resource = json!({ "note": [{ "text": "Walks well." }] });
+            put_score(&mut resource, &Scored { score, at, model: None });
+            resource
+        };
+        let codes = |resource: &Value| {
+            let components = resource["component"].as_array().unwrap().iter();
+            components.map(|component| component["code"]["coding"][0]["code"].clone()).collect::<Vec<_>>()
+        };
+        let usual = put(false, false, None);
+        assert_eq!((usual["note"].as_array().unwrap().len(), codes(&usual)), (1, vec![json!("interval-lower")]));
+        let unlike = put(true, true, Some(2.123_456));
+        let notes = unlike["note"].as_array().unwrap();
+        assert_eq!(notes[0]["text"], "Walks well.");
+        assert!(notes[1]["text"].as_str().unwrap().starts_with("Provisional: "), "{notes:?}");
+        assert!(notes[2]["text"].as_str().unwrap().contains("unlike those that the model learned from"), "{notes:?}");
+        let novelty = &unlike["component"][1];
+        assert_eq!(novelty["valueQuantity"]["value"], 2.123);
+        assert_eq!(novelty["interpretation"][0]["coding"][0]["code"], "unlike-training");
+        let like = put(false, false, Some(1.0));
+        assert_eq!(like["component"][1]["interpretation"][0]["text"], "like training");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 /// The first line of `scores.csv`.
 pub const SCORES_HEADER: &str = "test_event_id,test_type,start_time,end_time,status,balance_score,score,lower,upper,\
-                                 model_version,doctor_score\n";
+                                 model_version,doctor_score,provisional,unlike_training,novelty\n";
 
 /// The patient's profile.
 #[must_use]
@@ -64,6 +64,9 @@ fn recording(recorded: &Recorded) -> Value {
             "upper": scored.score.upper,
             "model_version": scored.score.model_version.as_str(),
             "backend": scored.score.backend,
+            "provisional": scored.score.provisional,
+            "unlike_training": scored.score.unlike_training,
+            "novelty": scored.score.novelty,
             "scored_at": shown(scored.at),
             "training_recordings": scored.model.map(|(recordings, _)| recordings),
             "leave_one_out_error": scored.model.map(|(_, error)| error),
@@ -80,7 +83,8 @@ pub fn scores(record: &EventRecord) -> String {
     let number = |number: Option<f64>| number.map(|number| number.to_string()).unwrap_or_default();
     let whole = |number: Option<i32>| number.map(|number| number.to_string()).unwrap_or_default();
     let time = |time: Option<DateTime<Utc>>| time.map(shown).unwrap_or_default();
-    let cells: [Cow<'_, str>; 11] = [
+    let flag = |flag: Option<bool>| flag.map_or("", |flag| if flag { "true" } else { "false" });
+    let cells: [Cow<'_, str>; 14] = [
         event.id.to_string().into(),
         quoted(event.test_type.as_str()),
         time(event.start_time).into(),
@@ -92,6 +96,9 @@ pub fn scores(record: &EventRecord) -> String {
         number(score.and_then(|score| score.upper)).into(),
         quoted(score.map_or("", |score| score.model_version.as_str())),
         whole(event.doctor_score).into(),
+        flag(score.map(|score| score.provisional)).into(),
+        flag(score.map(|score| score.unlike_training)).into(),
+        number(score.and_then(|score| score.novelty)).into(),
     ];
     format!("{}\n", cells.join(","))
 }

@@ -45,7 +45,7 @@ pub(super) async fn authenticate(
     services: &Services,
 ) -> Result<Caller, ServiceError> {
     let caller = match token {
-        Some(token) => services.session_auth.ask(Authenticate { token, origin: origin.clone() }).await?,
+        Some(token) => services.session_auth.ask_for(Authenticate { token, origin: origin.clone() }).await,
         None => Err(ServiceError::Unauthenticated),
     };
     if let Err(ServiceError::Unauthenticated | ServiceError::ClaimsRefused(_)) = caller {

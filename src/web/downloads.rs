@@ -29,7 +29,7 @@ pub(super) fn address(link: Link, base: &str) -> String {
 /// The token alone says who may: it was given to somebody who was asked who they are.
 async fn linked(token: web::Path<String>, services: web::Data<Services>) -> Result<HttpResponse, Problem> {
     let ask = SendLinked { token: token.into_inner() };
-    Ok(send(services.courier.ask(ask).await.map_err(ServiceError::from)??))
+    Ok(send(services.courier.ask_for(ask).await?))
 }
 
 async fn export(
@@ -39,8 +39,8 @@ async fn export(
 ) -> Result<HttpResponse, Problem> {
     let patient: PatientId = patient.parse().map_err(|_| ServiceError::NotFound("patient"))?;
     let ask = Ask::new(caller, ReadRecord { patient });
-    let leave = services.resolver.ask(ask).await.map_err(ServiceError::from)??;
-    Ok(send(services.courier.ask(SendRecord { leave }).await.map_err(ServiceError::from)??))
+    let leave = services.resolver.ask_for(ask).await?;
+    Ok(send(services.courier.ask_for(SendRecord { leave }).await?))
 }
 
 fn send(consignment: Consignment) -> HttpResponse {

@@ -1,5 +1,6 @@
 //! HTTP: checks the shape of a request, asks an actor, and turns the answer into a response. Holds no rule.
 
+mod accept;
 pub mod accounts;
 mod body;
 pub mod caller;
@@ -7,6 +8,7 @@ pub mod downloads;
 pub mod graphql;
 pub mod health;
 pub mod inference;
+pub mod models;
 pub mod openapi;
 mod places;
 pub mod problem;

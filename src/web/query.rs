@@ -26,9 +26,10 @@ mod answer {
     use crate::actors::lake::QueryLake;
     use crate::storage::lake::sql::{Answer, Format};
     use crate::web::Services;
+    use crate::web::accept::accepted;
     use crate::web::body::read_object;
     use actix_web::HttpRequest;
-    use actix_web::http::{StatusCode, header};
+    use actix_web::http::header;
     use bytes::Bytes;
     use futures_util::stream;
 
@@ -47,7 +48,7 @@ mod answer {
         let sql = fields.text("sql")?;
         let format = format(&request, fields.optional_text("format")?)?;
         let lake = services.lake.as_ref().ok_or_else(|| ServiceError::busy("no engine of the lake"))?;
-        let answer = lake.ask(QueryLake { caller, sql }).await.map_err(ServiceError::from)??;
+        let answer = lake.ask_for(QueryLake { caller, sql }).await?;
         respond(answer, format).await
     }
 
@@ -56,25 +57,12 @@ mod answer {
         if let Some(name) = named {
             return name.parse().map_err(|()| Problem::invalid_body("/format", "must be table, csv, json or arrow"));
         }
-        let mut accepted = request
-            .headers()
-            .get_all(header::ACCEPT)
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(|range| range.split(';').next().unwrap_or_default().trim())
-            .peekable();
-        if accepted.peek().is_none() {
-            return Ok(Format::Json);
-        }
-        accepted.find_map(of_media_type).ok_or_else(|| {
-            let detail = "answers are text/plain, text/csv, application/json or application/vnd.apache.arrow.stream";
-            Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail)
-        })
+        let forms = "text/plain, text/csv, application/json or application/vnd.apache.arrow.stream";
+        accepted(request, Format::Json, of_media_type, forms)
     }
 
     fn of_media_type(range: &str) -> Option<Format> {
-        let range = range.to_ascii_lowercase();
-        match range.as_str() {
+        match range {
             "*/*" | "application/*" => Some(Format::Json),
             "text/*" => Some(Format::Csv),
             range => Format::ALL.into_iter().find(|format| format.media_type().split(';').next() == Some(range)),

@@ -1,7 +1,8 @@
 //! The HTTP server: routes, bounds, and an orderly end.
 
 use super::{
-    Services, accounts, downloads, graphql, health, inference, openapi, problem, query, request_log, sessions, uploads,
+    Services, accounts, downloads, graphql, health, inference, models, openapi, problem, query, request_log, sessions,
+    uploads,
 };
 use crate::config::{HttpConfig, seconds};
 use actix_web::dev::Server;
@@ -26,6 +27,7 @@ pub fn serve(config: &HttpConfig, services: &Services) -> std::io::Result<(Socke
             .configure(sessions::configure)
             .configure(uploads::configure)
             .configure(downloads::configure)
+            .configure(models::configure)
             .configure(graphql::configure)
             .configure(query::configure)
             .configure(inference::configure)

@@ -131,6 +131,7 @@ const ROUTES: &[(&str, Names)] = &[
     ("/v1/patients/{patient_id}/export", Names::Tested),
     // Its token is the leave: forged ones are tested beside it.
     ("/v1/objects/{token}", Names::Tested),
+    ("/v1/models/{model_version}/card", Names::Tested),
     // Which patients a query may see is tested with the lake.
     ("/v1/query", Names::Nobody),
     ("/v2", Names::Nobody),
@@ -700,6 +701,10 @@ async fn every_role_may_ask_and_operate_the_models_that_the_policy_says_and_all_
             (Method::POST, format!("/v2/repository/models/{name}/unload"), &nothing, OF_ADMINS, "unload"),
             (Method::POST, format!("/v2/repository/models/{name}/load"), &nothing, OF_ADMINS, "load"),
         ];
+        for form in ["json", "html"] {
+            let card = format!("/v1/models/{version}/card?format={form}");
+            asked.push((Method::GET, card, &nothing, OF_THE_PATIENT, "card of own"));
+        }
         for base in [format!("/v2/models/{name}"), format!("/v2/models/{name}/versions/{version}")] {
             asked.extend([
                 (Method::GET, base.clone(), &nothing, OF_THE_PATIENT, "metadata of own"),
@@ -729,7 +734,7 @@ async fn every_role_may_ask_and_operate_the_models_that_the_policy_says_and_all_
                 assert_eq!(answer.body.to_string().contains(&name), sees, "{what} as caller {who}: {answer:?}");
             }
             if verdict == Absent {
-                let (unknown, _) = request(&path.replace(&name, "ghost")).await;
+                let (unknown, _) = request(&path.replace(&name, "ghost").replace(&version, "ghost")).await;
                 assert_eq!((unknown.status, unknown.body), (404, answer.body), "another's model is like none");
             }
         }

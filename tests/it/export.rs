@@ -108,9 +108,13 @@ async fn a_record_is_whole_in_one_archive_that_others_read() {
     let scored = events.iter().find(|event| event["test_event_id"] == id.to_string()).unwrap();
     assert_eq!(scored["recording"]["score"]["training_recordings"], 4);
     assert_eq!(scored["recording"]["status"], "scored");
+    let trust = &scored["recording"]["score"];
+    assert_eq!((&trust["provisional"], &trust["unlike_training"]), (&json!(false), &json!(false)));
+    assert!(trust["novelty"].as_f64().is_some_and(|novelty| novelty > 0.0), "{trust}");
     let scores = files["scores.csv"].as_str().unwrap();
     assert!(scores.contains(",\"walk, \"\"slow\"\"\",2026-01-31T13:00:00.000000Z,"), "{scores}");
     assert_eq!(scores.lines().count(), 7);
+    assert!(scores.lines().next().unwrap().ends_with(",provisional,unlike_training,novelty"), "{scores}");
     // Nothing of anybody else.
     assert!(!files.to_string().contains("p-2"));
 
@@ -124,6 +128,7 @@ async fn a_record_is_whole_in_one_archive_that_others_read() {
     assert_eq!(computed["valueQuantity"]["code"], "{score}");
     let value = computed["valueQuantity"]["value"].as_f64().unwrap();
     assert!((value - scored["recording"]["score"]["value"].as_f64().unwrap()).abs() < 0.001);
+    assert_eq!(computed["component"][2]["code"]["coding"][0]["code"], "novelty");
     let device = &lines(&files["fhir/Device.ndjson"])[0];
     assert_eq!(computed["device"]["reference"], format!("Device/{}", device["id"].as_str().unwrap()));
     let environment = stance_testkit::python::environment("fhir", &["fhir.resources==8.3.0"]).unwrap();

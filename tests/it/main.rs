@@ -27,6 +27,7 @@ mod lake;
 mod live;
 mod mail;
 mod malformed;
+mod model_card;
 mod model_server;
 mod own_accounts;
 mod panics;

@@ -9,11 +9,11 @@ pub use operation::{Ask, Effect, Operation};
 pub use operations::{
     AccessesToPatient, Accounts, AccountsPage, AddTestType, AllTests, AssignTest, AssignedTests, Assignment, AuditPage,
     AuditRecords, AxisRangesOf, BeginWatch, CareProviderById, CreateCareProvider, CreatePatient, DeleteTestEvent,
-    DocumentsLeave, Erased, EventOf, LinkPatient, Listed, MOST_COUNTED, MOST_EVENTS, MOST_IN_BATCH, ModelsOf,
-    PatientById, PatientDirectory, PatientList, PatientSummaries, PatientSummary, PatientsById, PatientsOfCareProvider,
-    PutBalanceScore, PutTestResult, RangesOverTime, ReadDocuments, ReadRecord, RecordConsent, RecordLeave,
-    RecordingStatus, RecordingsOf, RemoveSecondFactorOf, SamplesOfAxis, ScoreAverages, ScoresOverTime, SetRole,
-    TestEventById, TestEventList, TestEvents, TestsOf, ToldSamples, Total, UnassignTest, WatchedRecording,
+    DocumentsLeave, Erased, EventOf, LinkPatient, Listed, MOST_COUNTED, MOST_EVENTS, MOST_IN_BATCH, ModelCardOf,
+    ModelsOf, PatientById, PatientDirectory, PatientList, PatientSummaries, PatientSummary, PatientsById,
+    PatientsOfCareProvider, PutBalanceScore, PutTestResult, RangesOverTime, ReadDocuments, ReadRecord, RecordConsent,
+    RecordLeave, RecordingStatus, RecordingsOf, RemoveSecondFactorOf, SamplesOfAxis, ScoreAverages, ScoresOverTime,
+    SetRole, TestEventById, TestEventList, TestEvents, TestsOf, ToldSamples, Total, UnassignTest, WatchedRecording,
 };
 
 use super::ServiceError;

@@ -1,10 +1,11 @@
 //! What a report says, in words. Two reports of the same content differ in nothing but when they were made.
 
+use crate::documents::wording::{cautions, date, time, title};
 use crate::domain::ids::TestEventId;
 use crate::domain::recording::Day;
 use crate::domain::score::{Band, RecordingStatus};
 use crate::storage::database::{EventRecord, Patient, QualityReport, Recorded, Scored};
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::NaiveDate;
 use serde::Serialize;
 
 /// Changes when the same content is drawn in another way: reports that were kept are made anew then.
@@ -49,6 +50,9 @@ pub(super) enum ShownScore {
         band: &'static str,
         /// Its 90 % interval.
         interval: Option<(f64, f64)>,
+        /// What must be known before one relies on it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        cautions: Vec<&'static str>,
         /// What is to be said of it.
         lines: Vec<String>,
     },
@@ -88,7 +92,7 @@ impl Content {
         };
         Self {
             id: event.id.to_string(),
-            title: spoken(event.test_type.as_str()),
+            title: title(event.test_type.as_str()),
             date,
             who,
             patient,
@@ -163,6 +167,7 @@ fn score(record: &EventRecord) -> ShownScore {
                 value,
                 band: Band::of(value.into()).name(),
                 interval: scored.score.lower.zip(scored.score.upper),
+                cautions: cautions(&scored.score),
                 lines: lines(scored),
             }
         }
@@ -170,6 +175,7 @@ fn score(record: &EventRecord) -> ShownScore {
             value,
             band: Band::of(value.into()).name(),
             interval: None,
+            cautions: Vec::new(),
             lines: vec!["It was entered: no model gave it.".into()],
         },
         (None, None) => ShownScore::Absent(match record.recording.as_ref().map(|recorded| recorded.status) {
@@ -197,6 +203,10 @@ fn lines(Scored { score, at, model }: &Scored) -> Vec<String> {
     };
     let mut lines = vec![value];
     match model {
+        Some((0, _)) => {
+            lines.push(format!("Model {}, trained from no recording of this patient.", score.model_version));
+            lines.push("How far its scores of this patient are off is not known.".into());
+        }
         Some((recordings, error)) => {
             lines.push(format!("Model {}, trained from {recordings} recordings of this patient.", score.model_version));
             lines.push(format!("Mean error of the model {error:.1} points (each recording left out once)."));
@@ -252,27 +262,8 @@ fn assessed(quality: &QualityReport, said: &mut Vec<String>) {
     }
 }
 
-/// `sit-to-stand` as a title.
-fn spoken(test_type: &str) -> String {
-    let words = test_type.replace(['-', '_'], " ");
-    let mut letters = words.trim().chars();
-    match letters.next() {
-        Some(first) => first.to_uppercase().chain(letters).collect(),
-        None => test_type.to_owned(),
-    }
-}
-
 fn day(Day { year, month, day }: Day) -> String {
     NaiveDate::from_ymd_opt(year, month, day).map(|day| day.format("%-d %B %Y").to_string()).unwrap_or_default()
-}
-
-fn date(time: DateTime<Utc>) -> String {
-    time.format("%-d %B %Y").to_string()
-}
-
-/// A time for a person.
-pub(super) fn time(time: DateTime<Utc>) -> String {
-    time.format("%-d %B %Y, %H:%M:%S UTC").to_string()
 }
 
 /// A count with a narrow space between thousands.

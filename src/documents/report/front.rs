@@ -5,11 +5,15 @@ use super::sheet::{Area, Fonts, Item, PALE, Sheet, Style};
 use super::{ACCENT, BOTTOM, Colour, GREY, INK, LEFT, PAGE_HEAD, RIGHT, RULE, TOP, bold, regular};
 use crate::domain::score::Band;
 
-/// Height of the box with the scores.
+/// Height of the box with the scores, without cautions.
 const SCORE_BOX: f32 = 134.0;
+/// Between two lines of a caution, and how it looks.
+const CAUTION_LEADING: f32 = 12.5;
+const CAUTION: Style = bold(9.0, WARNING);
 /// Between two lines of running text.
 const LEADING: f32 = 13.5;
 const TEXT: Style = regular(9.5, INK);
+const WARNING: Colour = (0x9b, 0x1c, 0x1c);
 
 /// Draws it on as many sheets as it needs.
 pub(super) fn draw(fonts: &'static Fonts, content: &Content) -> Vec<Sheet> {
@@ -20,8 +24,7 @@ pub(super) fn draw(fonts: &'static Fonts, content: &Content) -> Vec<Sheet> {
     let left = facts(&mut flow.sheet, (LEFT, flow.y), middle - LEFT - 20.0, "Patient", &content.patient);
     let right = facts(&mut flow.sheet, (middle, flow.y), RIGHT - middle, "Test", &content.test);
     flow.y = left.max(right) + 8.0;
-    scores(&mut flow.sheet, flow.y, content);
-    flow.y += SCORE_BOX + 24.0;
+    flow.y += scores(&mut flow.sheet, flow.y, content) + 24.0;
 
     flow.heading("Quality of the recording");
     for remark in &content.quality {
@@ -64,12 +67,22 @@ fn facts(sheet: &mut Sheet, (x, top): (f32, f32), width: f32, heading: &str, fac
     y
 }
 
-fn scores(sheet: &mut Sheet, top: f32, content: &Content) {
-    sheet.area(Area { x: LEFT, y: top, width: RIGHT - LEFT, height: SCORE_BOX }, PALE);
+/// The box with the scores; gives its height.
+fn scores(sheet: &mut Sheet, top: f32, content: &Content) -> f32 {
+    let cautions = cautions(sheet.fonts, content);
+    let rows = u8::try_from(cautions.len()).unwrap_or(u8::MAX);
+    let height = SCORE_BOX + if rows > 0 { f32::from(rows) * CAUTION_LEADING + 7.0 } else { 0.0 };
+    sheet.area(Area { x: LEFT, y: top, width: RIGHT - LEFT, height }, PALE);
+    if rows > 0 {
+        sheet.area(Area { x: LEFT, y: top, width: 3.0, height }, WARNING);
+    }
+    for (row, line) in (0_u8..).zip(&cautions) {
+        sheet.text(LEFT + 16.0, top + SCORE_BOX + 4.0 + CAUTION_LEADING * f32::from(row), CAUTION, line);
+    }
     let (left, bar) = (LEFT + 16.0, LEFT + 150.0);
     sheet.text(left, top + 20.0, bold(11.0, INK), "Balance score");
     let (value, interval) = match &content.score {
-        ShownScore::Scored { value, band, interval, lines } => {
+        ShownScore::Scored { value, band, interval, lines, .. } => {
             let digits = value.to_string();
             sheet.text(left, top + 62.0, bold(38.0, INK), &digits);
             let after = left + sheet.fonts.width(&digits, bold(38.0, INK)) + 5.0;
@@ -103,6 +116,16 @@ fn scores(sheet: &mut Sheet, top: f32, content: &Content) {
         interval,
         content.clinician,
     );
+    height
+}
+
+/// What must be known before one relies on the score, in lines.
+fn cautions(fonts: &Fonts, content: &Content) -> Vec<String> {
+    let said: &[&str] = match &content.score {
+        ShownScore::Scored { cautions, .. } => cautions,
+        ShownScore::Absent(_) => &[],
+    };
+    said.iter().flat_map(|caution| fonts.wrap(caution, CAUTION, RIGHT - LEFT - 32.0)).collect()
 }
 
 /// The scale of 0 to 100 with its bands, the score and its interval above it, the clinician's score below it.
@@ -147,7 +170,7 @@ fn colour(band: Band) -> Colour {
         Band::Ok => (0x2c, 0x65, 0x4b),
         Band::Watch => (0x8a, 0x61, 0x00),
         Band::Low => (0xa6, 0x4b, 0x12),
-        Band::VeryLow => (0x9b, 0x1c, 0x1c),
+        Band::VeryLow => WARNING,
     }
 }
 

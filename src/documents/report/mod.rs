@@ -13,6 +13,7 @@ pub use content::Content;
 pub use plots::areas as plot_areas;
 pub use sheet::Area;
 
+use super::wording::time;
 use crate::domain::recording::Recording;
 use chrono::{DateTime, Utc};
 use sheet::{ACCENT, BOTTOM, Colour, GREY, HEIGHT, INK, LEFT, RIGHT, RULE, Sheet, TOP, bold, fonts, regular};
@@ -76,6 +77,6 @@ fn foot(sheet: &mut Sheet, content: &Content, made_at: DateTime<Utc>, (page, pag
     let (y, style) = (HEIGHT - 30.0, regular(7.5, GREY));
     sheet.line((LEFT, y - 11.0), (RIGHT, y - 11.0), 0.5, RULE);
     sheet.text(LEFT, y, style, &content::event_line(&content.id));
-    sheet.text_around((LEFT + RIGHT) / 2.0 + 20.0, y, style, &format!("Made {}", content::time(made_at)));
+    sheet.text_around((LEFT + RIGHT) / 2.0 + 20.0, y, style, &format!("Made {}", time(made_at)));
     sheet.text_ending(RIGHT, y, style, &format!("Page {page} of {pages}"));
 }

@@ -255,6 +255,33 @@ fn the_same_gives_the_same_bytes_and_another_content_another_mark() {
 }
 
 #[test]
+fn what_must_be_known_before_one_relies_on_a_score_is_said() {
+    let usual = record();
+    let drawn = |provisional, unlike_training| {
+        let mut record = record();
+        let scored = record.recording.as_mut().and_then(|recorded| recorded.score.as_mut()).unwrap();
+        (scored.score.provisional, scored.score.unlike_training) = (provisional, unlike_training);
+        scored.model = Some(if provisional { (0, 0.0) } else { (20, 4.13) });
+        let content = Content::new(&record, "");
+        assert_eq!(content.mark() == Content::new(&usual, "").mark(), !provisional && !unlike_training);
+        let pdf = Pdf::of(&render(&content, None, at(100)).unwrap());
+        if let Some(folder) = std::env::var_os("STANCE_REPORTS") {
+            let name = format!("cautions-{provisional}-{unlike_training}.pdf");
+            std::fs::copy(pdf.path().join("report.pdf"), Path::new(&folder).join(name)).unwrap();
+        }
+        pdf.words()
+    };
+    let provisional = "Provisional: no recording of this patient was scored by a clinician when the model was made.";
+    let unlike = "Do not rely on this score: the recording is unlike those that the model learned from.";
+    for (is_provisional, is_unlike) in [(false, false), (true, false), (false, true), (true, true)] {
+        let words = drawn(is_provisional, is_unlike);
+        assert_eq!((words.contains(provisional), words.contains(unlike)), (is_provisional, is_unlike), "{words}");
+        assert_eq!(words.contains("trained from no recording of this patient."), is_provisional, "{words}");
+        assert!(words.contains("Clinician's score: 68") && words.contains("Quality of the recording"), "{words}");
+    }
+}
+
+#[test]
 fn long_notes_wrap_and_go_over_pages() {
     let words: Vec<String> = (0..1_600).map(|n| format!("word{n}")).collect();
     let mut record = record();

@@ -46,7 +46,7 @@ async fn accounts(
         None => AccountId::from(Uuid::nil()),
     };
     let operation = AccountsPage { after, limit: limit.unwrap_or(USUAL_PAGE) };
-    let page = services.resolver.ask(Ask::new(caller, operation)).await.map_err(ServiceError::from)??;
+    let page = services.resolver.ask_for(Ask::new(caller, operation)).await?;
     let accounts: Vec<_> = page.accounts.iter().map(AccountDocument::from).collect();
     let next = page.next.map(|id| id.to_string());
     Ok(HttpResponse::Ok()
@@ -78,7 +78,7 @@ async fn set_role(
     };
     fields.finish()?;
     let operation = SetRole { account, role };
-    let account = services.resolver.ask(Ask::new(caller, operation)).await.map_err(ServiceError::from)??;
+    let account = services.resolver.ask_for(Ask::new(caller, operation)).await?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(AccountDocument::from(&account)))
 }
 
@@ -88,7 +88,7 @@ async fn remove_totp(
     services: web::Data<Services>,
 ) -> Result<HttpResponse, Problem> {
     let operation = RemoveSecondFactorOf { account: known(&account)? };
-    services.resolver.ask(Ask::new(caller, operation)).await.map_err(ServiceError::from)??;
+    services.resolver.ask_for(Ask::new(caller, operation)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

@@ -7,7 +7,6 @@ use super::Services;
 use super::body::{Fields, read_object};
 use super::caller::{Authenticated, client_address};
 use super::problem::Problem;
-use crate::actors::ServiceError;
 use crate::actors::session_auth::{
     ChangePassword, ConfirmEmail, ConfirmSecondFactor, EnrolSecondFactor, OwnAccount, Proof, RemoveSecondFactor,
     RequestCode, ResetPassword, SignUp,
@@ -51,7 +50,7 @@ async fn sign_up(
         peer: client_address(&request, &services.trusted_proxies),
     };
     fields.finish()?;
-    let made = services.session_auth.ask(ask).await.map_err(ServiceError::from)??;
+    let made = services.session_auth.ask_for(ask).await?;
     Ok(HttpResponse::Created().insert_header((header::CACHE_CONTROL, "no-store")).json(
         json!({ "account_id": made.account.to_string(), "role": "patient", "patient_id": made.patient.as_str() }),
     ))
@@ -83,7 +82,7 @@ async fn request_code(
     let email = fields.text("email")?;
     fields.finish()?;
     let peer = client_address(&request, &services.trusted_proxies);
-    services.session_auth.ask(RequestCode { email, purpose, peer }).await.map_err(ServiceError::from)??;
+    services.session_auth.ask_for(RequestCode { email, purpose, peer }).await?;
     Ok(HttpResponse::Accepted().finish())
 }
 
@@ -96,7 +95,7 @@ async fn confirm_email(
     let (email, code) = (fields.text("email")?, fields.text("code")?);
     fields.finish()?;
     let peer = client_address(&request, &services.trusted_proxies);
-    services.session_auth.ask(ConfirmEmail { email, code, peer }).await.map_err(ServiceError::from)??;
+    services.session_auth.ask_for(ConfirmEmail { email, code, peer }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -113,7 +112,7 @@ async fn reset_password(
         peer: client_address(&request, &services.trusted_proxies),
     };
     fields.finish()?;
-    services.session_auth.ask(ask).await.map_err(ServiceError::from)??;
+    services.session_auth.ask_for(ask).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -121,7 +120,7 @@ async fn own_account(
     Authenticated(caller): Authenticated,
     services: web::Data<Services>,
 ) -> Result<HttpResponse, Problem> {
-    let account = services.session_auth.ask(OwnAccount { caller }).await.map_err(ServiceError::from)??;
+    let account = services.session_auth.ask_for(OwnAccount { caller }).await?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(AccountDocument::from(&account)))
 }
 
@@ -136,7 +135,7 @@ async fn change_password(
     fields.finish()?;
     let peer = client_address(&request, &services.trusted_proxies);
     let ask = ChangePassword { caller, password, new_password, peer };
-    services.session_auth.ask(ask).await.map_err(ServiceError::from)??;
+    services.session_auth.ask_for(ask).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -151,7 +150,7 @@ async fn enrol(
     fields.finish()?;
     let peer = client_address(&request, &services.trusted_proxies);
     let ask = EnrolSecondFactor { caller, password, peer };
-    let enrolment = services.session_auth.ask(ask).await.map_err(ServiceError::from)??;
+    let enrolment = services.session_auth.ask_for(ask).await?;
     Ok(HttpResponse::Ok()
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .json(json!({ "secret": enrolment.secret, "uri": enrolment.uri })))
@@ -166,7 +165,7 @@ async fn confirm_totp(
     let mut fields = read_object(&request, payload, LARGEST_BODY).await?;
     let totp = fields.text("totp")?;
     fields.finish()?;
-    let codes = services.session_auth.ask(ConfirmSecondFactor { caller, totp }).await.map_err(ServiceError::from)??;
+    let codes = services.session_auth.ask_for(ConfirmSecondFactor { caller, totp }).await?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(json!({ "recovery_codes": codes })))
 }
 
@@ -182,7 +181,7 @@ async fn remove_totp(
     fields.finish()?;
     let peer = client_address(&request, &services.trusted_proxies);
     let ask = RemoveSecondFactor { caller, password, proof, peer };
-    services.session_auth.ask(ask).await.map_err(ServiceError::from)??;
+    services.session_auth.ask_for(ask).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 

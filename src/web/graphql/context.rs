@@ -24,7 +24,7 @@ impl Asker {
     /// Asks the resolver for an operation.
     pub(super) async fn ask<O: Operation>(&self, operation: O) -> Result<O::Answer, ServiceError> {
         let Self { resolver, caller, links } = self;
-        resolver.ask(Ask { caller: caller.clone(), operation, links: links.clone() }).await?
+        resolver.ask_for(Ask { caller: caller.clone(), operation, links: links.clone() }).await
     }
 }
 
@@ -82,7 +82,7 @@ impl Context {
         patient_name: String,
     ) -> Result<DocumentLinks, ServiceError> {
         let leave = self.ask(ReadDocuments { patient, id }).await?;
-        self.reporter.ask(LinkDocuments { leave, patient_name }).await?
+        self.reporter.ask_for(LinkDocuments { leave, patient_name }).await
     }
 
     /// What links to this server begin with.

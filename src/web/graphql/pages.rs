@@ -7,6 +7,7 @@ use super::types::{Patient, TestEvent};
 use crate::actors::resolver::{Listed, Total};
 use crate::domain::averages;
 use crate::storage::database::{self, KnownModel, PatientPlace, TestEventPlace};
+use crate::web::models::card_path;
 use juniper::{DefaultScalarValue, Executor, GraphQLEnum, GraphQLObject, graphql_object};
 
 /// Whether the page that is being resolved is asked for its total: counting costs something.
@@ -147,10 +148,16 @@ pub(super) struct Model {
     leave_one_out_error: f64,
     /// The model card, as JSON.
     card: String,
+    /// Where the card is, as JSON and as a page to read.
+    card_path: String,
     /// RFC 3339, UTC.
     created_at: String,
     /// When a recording that it learned from was deleted: it scores none since then.
     retired_at: Option<String>,
+    /// What was found of it, or decided since: `serves`, `provisional`, `no_better_than_mean`, `worse_than_current` or `withdrawn`.
+    verdict: String,
+    /// Whether an operator has it serve, whatever comes.
+    pinned: bool,
     /// Whether it scores the recordings that come now.
     serves: bool,
 }
@@ -163,9 +170,12 @@ impl From<KnownModel> for Model {
             training_recordings: model.training_recordings,
             feature_set: model.feature_set,
             leave_one_out_error: model.leave_one_out_error,
+            card_path: card_path(&model.version),
             card: model.card,
             created_at: times::shown(model.created_at),
             retired_at: model.retired_at.map(times::shown),
+            verdict: model.verdict.name().to_owned(),
+            pinned: model.pinned,
             serves: model.serves,
         }
     }

@@ -121,6 +121,13 @@ pub(super) struct RecordingScore {
     model_version: String,
     /// Who ran the model: `local` or `sagemaker`.
     backend: String,
+    /// Whether the model has learned from no recording of the patient's own: the score follows what other patients of the care
+    /// provider have in common.
+    provisional: bool,
+    /// Whether the recording is unlike those that the model learned from: its score should not be relied on.
+    unlike_training: bool,
+    /// How far it lies from them, over how far they lie from one another; null where the model does not know.
+    novelty: Option<f64>,
 }
 
 impl From<score::Score> for RecordingScore {
@@ -131,6 +138,9 @@ impl From<score::Score> for RecordingScore {
             upper: score.upper,
             model_version: score.model_version.to_string(),
             backend: score.backend.to_owned(),
+            provisional: score.provisional,
+            unlike_training: score.unlike_training,
+            novelty: score.novelty,
         }
     }
 }

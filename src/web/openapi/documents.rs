@@ -279,6 +279,12 @@ pub(super) struct RecordingScore {
     model_version: String,
     /// `local` or `sagemaker`.
     backend: String,
+    /// Whether it is by a model without a scored recording of the patient's own: it gives way to that of the patient's own model.
+    provisional: bool,
+    /// Whether the recording is unlike those that the model knows: not to be relied on.
+    unlike_training: bool,
+    /// How far the recording lies from those, over how far these lie from one another.
+    novelty: Option<f64>,
 }
 
 /// Why a recording failed.
@@ -346,6 +352,28 @@ pub(super) struct GraphqlAnswer {
     data: Option<BTreeMap<String, String>>,
     #[schema(value_type = Option<Vec<Object>>)]
     errors: Option<Vec<String>>,
+}
+
+/// A model of a patient, with its card.
+#[derive(ToSchema)]
+pub(super) struct ModelCard {
+    model_version: String,
+    patient_id: String,
+    movement: String,
+    created_at: String,
+    /// It scores none since then.
+    retired_at: Option<String>,
+    /// Since when a recording of another patient that it learned from is deleted: it serves until it was trained anew.
+    outdated_at: Option<String>,
+    /// `serves`, `provisional`, `no_better_than_mean`, `worse_than_current` or `withdrawn`.
+    verdict: String,
+    /// Whether an operator has it serve, whatever comes.
+    pinned: bool,
+    /// Whether it scores the recordings that come now.
+    serves: bool,
+    /// As it was made with the model: what it learned from, how far its scores are off, what it is made of.
+    #[schema(value_type = Object)]
+    card: BTreeMap<String, String>,
 }
 
 /// That it is alive.

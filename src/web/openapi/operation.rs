@@ -91,10 +91,15 @@ impl Described {
     }
 
     /// It may answer with a JSON document of this form, or with what begins with one.
-    pub(super) fn answers_or_raw<T: ToSchema>(mut self, status: u16, description: &str) -> Self {
+    pub(super) fn answers_or_raw<T: ToSchema>(self, status: u16, description: &str) -> Self {
+        self.answers_or::<T>(status, "application/octet-stream", description)
+    }
+
+    /// It may answer with a JSON document of this form, or with what is of this media type.
+    pub(super) fn answers_or<T: ToSchema>(mut self, status: u16, media: &str, description: &str) -> Self {
         let content = ContentBuilder::new().schema(Some(self.named::<T>())).build();
         let response = ResponseBuilder::new().description(description).content(JSON, content);
-        let response = response.content("application/octet-stream", ContentBuilder::new().build());
+        let response = response.content(media, ContentBuilder::new().build());
         self.operation = self.operation.response(status.to_string(), response);
         self
     }

@@ -3,19 +3,30 @@
 use super::documents::{
     Account, AccountPage, Alive, Credentials, EmailAddress, Enrolment, GivenRole, GraphqlAnswers, GraphqlRequests,
     InferAnswer, InferRequest, InferenceServer, KeySet, LakeQuery, Live, LoadRequest, MadeAccount, MailedCode,
-    ModelIndex, ModelIndexRequest, ModelMetadata, ModelReady, ModelStatistics, NewAccount, NewPassword, OwnPassword,
-    Ready, Recording, RecordingStatus, RecoveryCodes, RefreshToken, RemovedFactor, Reset, ServerReady, Sessions,
-    Tokens, Totp,
+    ModelCard, ModelIndex, ModelIndexRequest, ModelMetadata, ModelReady, ModelStatistics, NewAccount, NewPassword,
+    OwnPassword, Ready, Recording, RecordingStatus, RecoveryCodes, RefreshToken, RemovedFactor, Reset, ServerReady,
+    Sessions, Tokens, Totp,
 };
 use super::operation::{Described, operation};
 use utoipa::openapi::path::HttpMethod::{Delete, Get, Post, Put};
 
 /// All of them.
 pub(super) fn all() -> Vec<Described> {
-    [accounts(), own_account(), admin(), sessions(), recordings(), documents(), graphql(), inference(), operations()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        accounts(),
+        own_account(),
+        admin(),
+        sessions(),
+        recordings(),
+        documents(),
+        models(),
+        graphql(),
+        inference(),
+        operations(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Before there is a session. All of them are absent where there are no own accounts.
@@ -191,6 +202,22 @@ fn documents() -> Vec<Described> {
                 "The result, streamed; one that is cut off is no result",
             )
             .problems(&[406, 501, 507]),
+    ]
+}
+
+fn models() -> Vec<Described> {
+    vec![
+        operation(
+            Get,
+            "/v1/models/{model_version}/card",
+            "model_card",
+            "What a model is and how good it was found to be, as JSON or as a page to read",
+        )
+        .authorized()
+        .path_parameter("model_version", "Which version, as scores name it")
+        .query_parameter("format", "`json` or `html`; goes before `Accept`")
+        .answers_or::<ModelCard>(200, "text/html", "The card")
+        .problems(&[400, 404, 406, 422]),
     ]
 }
 

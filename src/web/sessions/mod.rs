@@ -33,7 +33,7 @@ async fn sign_in(
     fields.finish()?;
     let peer = client_address(&request, &services.trusted_proxies);
     let ask = SignIn { email, password, second_factor, peer };
-    let tokens = services.session_auth.ask(ask).await.map_err(ServiceError::from)??;
+    let tokens = services.session_auth.ask_for(ask).await?;
     Ok(token_document(&tokens))
 }
 
@@ -46,7 +46,7 @@ async fn refresh(
     let refresh_token = fields.text("refresh_token")?;
     fields.finish()?;
     let ask = Refresh { refresh_token, origin: origin(&request, &services) };
-    let tokens = services.session_auth.ask(ask).await.map_err(ServiceError::from)??;
+    let tokens = services.session_auth.ask_for(ask).await?;
     Ok(token_document(&tokens))
 }
 
@@ -54,7 +54,7 @@ async fn sign_out(
     Authenticated(caller): Authenticated,
     services: web::Data<Services>,
 ) -> Result<HttpResponse, Problem> {
-    services.session_auth.ask(SignOut { caller }).await.map_err(ServiceError::from)??;
+    services.session_auth.ask_for(SignOut { caller }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -63,7 +63,7 @@ async fn own_sessions(
     services: web::Data<Services>,
 ) -> Result<HttpResponse, Problem> {
     let current = caller.session;
-    let open = services.session_auth.ask(OwnSessions { caller }).await.map_err(ServiceError::from)??;
+    let open = services.session_auth.ask_for(OwnSessions { caller }).await?;
     let sessions: Vec<_> = open
         .iter()
         .map(|session| {
@@ -85,12 +85,12 @@ async fn end_session(
 ) -> Result<HttpResponse, Problem> {
     // What is no id is that of no session.
     let session = session.parse().map_err(|_| ServiceError::NotFound("session"))?;
-    services.session_auth.ask(EndSession { caller, session }).await.map_err(ServiceError::from)??;
+    services.session_auth.ask_for(EndSession { caller, session }).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 async fn published_keys(services: web::Data<Services>) -> Result<HttpResponse, Problem> {
-    let keys = services.session_auth.ask(PublishedKeys).await.map_err(ServiceError::from)??;
+    let keys = services.session_auth.ask_for(PublishedKeys).await?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "public, max-age=300")).json(keys))
 }
 

@@ -47,7 +47,7 @@ async fn upload(
     drop(place);
     let wait = preferred_wait(&request);
     let changes = services.updates.subscribe();
-    let arrived = services.ingest.ask(Arrival { caller, staged }).await.map_err(ServiceError::from)??;
+    let arrived = services.ingest.ask_for(Arrival { caller, staged }).await?;
     let Arrived { mut state, replayed } = arrived;
     let mut settled = state.status.is_settled();
     if let Some(limit) = wait.filter(|_| !settled) {
@@ -74,7 +74,7 @@ async fn read_status(
 ) -> Result<HttpResponse, Problem> {
     let test_event_id: TestEventId = path.parse().map_err(|_| ServiceError::NotFound("recording"))?;
     let ask = Ask::new(caller, RecordingStatus { test_event_id });
-    let state = services.resolver.ask(ask).await.map_err(ServiceError::from)??;
+    let state = services.resolver.ask_for(ask).await?;
     Ok(HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).json(StatusDocument::from(&state)))
 }
 

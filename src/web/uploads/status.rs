@@ -27,6 +27,9 @@ struct ScoreDocument {
     upper: Option<f64>,
     model_version: String,
     backend: &'static str,
+    provisional: bool,
+    unlike_training: bool,
+    novelty: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,6 +52,9 @@ impl From<&RecordingState> for StatusDocument {
                 upper: score.upper,
                 model_version: score.model_version.to_string(),
                 backend: score.backend,
+                provisional: score.provisional,
+                unlike_training: score.unlike_training,
+                novelty: score.novelty,
             }),
             samples: state.samples,
             sampling_rate_hz: state.sampling_rate_hz,

@@ -26,7 +26,7 @@ pub use documents::{DocumentsLeave, ReadDocuments, ReadRecord, RecordLeave};
 pub use lists::{EventOf, Listed, MOST_COUNTED, MOST_IN_BATCH, Total};
 pub use live::{BeginWatch, WatchedRecording};
 pub use measurements::{RangesOverTime, SamplesOfAxis, ScoresOverTime, ToldSamples};
-pub use models::ModelsOf;
+pub use models::{ModelCardOf, ModelsOf};
 pub use patient_lists::{PatientList, PatientSummaries, PatientSummary, PatientsById};
 pub use patients::{CreatePatient, PatientById, PatientDirectory, RecordConsent};
 pub use recordings::{AxisRangesOf, RecordingStatus, RecordingsOf};

@@ -1,7 +1,7 @@
 //! Models.
 
 use super::{Access, Caller, Effect, Operation, ResolverDeps, ServiceError};
-use crate::domain::ids::{Movement, PatientId};
+use crate::domain::ids::{ModelVersion, Movement, PatientId};
 use crate::storage::database::KnownModel;
 
 /// Models that one answer lists at most.
@@ -31,5 +31,33 @@ impl Operation for ModelsOf {
             return Err(ServiceError::NotFound(Self::SUBJECT));
         }
         Ok(models)
+    }
+}
+
+/// A model with its card.
+pub struct ModelCardOf {
+    /// Which.
+    pub version: ModelVersion,
+}
+
+impl ModelCardOf {
+    async fn model(&self, deps: &ResolverDeps) -> Result<(PatientId, KnownModel), ServiceError> {
+        deps.database.known_model(&self.version).await?.ok_or(ServiceError::NotFound(Self::SUBJECT))
+    }
+}
+
+impl Operation for ModelCardOf {
+    const NAME: &'static str = "model_card";
+    const EFFECT: Effect = Effect::Reads;
+    const SUBJECT: &'static str = "model";
+    type Answer = (PatientId, KnownModel);
+
+    /// The row says whose it is.
+    async fn access(&self, deps: &ResolverDeps) -> Result<Access, ServiceError> {
+        Ok(Access::Patient(self.model(deps).await?.0))
+    }
+
+    async fn run(self, deps: &ResolverDeps, _: &Caller) -> Result<Self::Answer, ServiceError> {
+        self.model(deps).await
     }
 }

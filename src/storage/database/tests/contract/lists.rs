@@ -222,6 +222,9 @@ pub(super) async fn what_lists_show_of_patients_and_recordings(database: &Databa
     let listed: Vec<_> = models.iter().map(|model| (model.version.as_str(), model.serves)).collect();
     assert_eq!(listed, [("newest", true), ("v-11", false)]);
     assert_eq!((models[0].training_recordings, models[0].card.as_str()), (4, "{}"));
+    let known = async |version| database.known_model(&ModelVersion::new(version).unwrap()).await.unwrap();
+    assert_eq!(known("v-11").await, Some((ann.clone(), models[1].clone())));
+    assert_eq!(known("v-12").await, None);
     let gait = Movement::new("gait").unwrap();
     assert!(database.models_of(&ann, Some(&gait), 10).await.unwrap().is_empty());
     assert!(database.models_of(&bob, None, 10).await.unwrap().is_empty());

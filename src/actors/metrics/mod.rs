@@ -1,5 +1,9 @@
 //! Counters, gauges and durations. Labels hold names of routes, stages and actors, never anything of a person.
 
+mod trust;
+
+pub use trust::ScoreSigns;
+
 use crate::storage::database::QueueDepth;
 use chrono::{DateTime, Utc};
 use prometheus_client::encoding::EncodeLabelSet;
@@ -13,6 +17,7 @@ use stance_models::cache::CacheCounters;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use trust::Trust;
 
 /// Bucket bounds of durations, seconds.
 const SECONDS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
@@ -89,6 +94,7 @@ struct Inner {
     provider_looks: Family<OutcomeLabels, Counter>,
     mails: Family<OutcomeLabels, Counter>,
     audit_records: Family<OutcomeLabels, Counter>,
+    trust: Trust,
 }
 
 impl Default for Metrics {
@@ -102,8 +108,10 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let histogram: fn() -> Histogram = || Histogram::new(SECONDS);
+        let mut registry = Registry::with_prefix("stance");
         let mut inner = Inner {
-            registry: Registry::with_prefix("stance"),
+            trust: Trust::new(&mut registry),
+            registry,
             http: Family::new_with_constructor(histogram),
             stages: Family::new_with_constructor(histogram),
             in_flight: Family::default(),
