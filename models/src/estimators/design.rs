@@ -2,8 +2,9 @@
 
 use std::cell::OnceCell;
 
+use super::elastic_net::elastic_net;
 use super::gaussian_process::{Intercept, mix};
-use super::linear::{Columns, elastic_net, partial_least_squares, ridge};
+use super::linear::{Columns, partial_least_squares, ridge};
 use super::spectrum::{Smooth, Spectrum};
 use super::support_vector::support_vector;
 use super::{Estimator, KernelName};

@@ -2,6 +2,8 @@
 //! (Bowdler, Martin, Reinsch and Wilkinson 1968). linfa-linalg has the same, at several times the cost for tens of rows, where
 //! training spends most of its time.
 
+use crate::algebra::{add_scaled, dot};
+
 /// QL steps that one eigenvalue may take; two are usual.
 const STEPS: usize = 60;
 
@@ -23,27 +25,6 @@ impl Eigen {
         let mut vectors = reflections(&matrix, &sizes, n);
         diagonalise(&mut diagonal, &mut beside, &mut vectors, n)?;
         Some(Self { values: diagonal, vectors })
-    }
-}
-
-/// Sum of products; in four strands, which a processor adds at once.
-pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    let (fours, others) = (a.chunks_exact(4), b.chunks_exact(4));
-    let rest: f64 = fours.remainder().iter().zip(others.remainder()).map(|(a, b)| a * b).sum();
-    let mut sums = [0.0; 4];
-    for (a, b) in fours.zip(others) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    let [a, b, c, d] = sums;
-    (a + b) + (c + d) + rest
-}
-
-/// Adds `share` times `other`.
-pub(crate) fn add_scaled(to: &mut [f64], share: f64, other: &[f64]) {
-    for (to, other) in to.iter_mut().zip(other) {
-        *to += share * other;
     }
 }
 

@@ -12,9 +12,9 @@ use linfa_linalg::cholesky::SolveCInplace;
 use ndarray::{Array1, Array2, ArrayBase, Axis, Data, Ix2};
 use thiserror::Error;
 
-use super::eigen::{add_scaled, dot};
 use super::linear::Columns;
 use super::spectrum::{Smooth, Spectrum, squared_exponential};
+use crate::algebra::{add_scaled, dot};
 use crate::ensemble::{left_out_mixture, weights};
 
 /// Ratios of noise to signal variance that are averaged over.

@@ -7,8 +7,9 @@
 
 pub(crate) mod design;
 mod eigen;
+mod elastic_net;
 pub mod gaussian_process;
-mod linear;
+pub(crate) mod linear;
 mod spectrum;
 mod support_vector;
 

@@ -1,8 +1,9 @@
 //! Centred kernel matrices as their eigenvalues and eigenvectors, which know nothing of targets: one decomposition serves every
 //! noise of the grid, the score and what a prior leaves of it.
 
-use super::eigen::{Eigen, dot};
-use super::linear::{Columns, symmetric};
+use super::eigen::Eigen;
+use super::linear::Columns;
+use crate::algebra::{dot, symmetric};
 
 /// Smaller eigenvalues, over the number of rows, are rounding, or the direction of the intercept, where a centred kernel has nothing.
 const LEAST: f64 = 1e-10;

@@ -4,8 +4,8 @@
 //! all sum to zero, and `w = Σ weightᵢ xᵢ`; two weights at a time move to where the dual is least, the pair that gains most
 //! (Fan, Chen and Lin 2005). linfa-svm does the same in vectors that it makes anew in each step.
 
-use super::eigen::add_scaled;
 use super::linear::Columns;
+use crate::algebra::add_scaled;
 
 /// Ends when no pair violates optimality by more than this, in units of the target …
 const SETTLED: f64 = 1e-3;
