@@ -14,7 +14,7 @@ from sklearn.compose import TransformedTargetRegressor
 from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, DotProduct
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct
 from sklearn.linear_model import ElasticNet, Ridge
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
@@ -23,6 +23,8 @@ from sklearn.svm import SVR
 
 FOLDS, COMPONENTS, TRUST = 10, 6, 0.5
 NOISES, LENGTH_SCALES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0), (1.0, 2.0, 4.0)
+# An intercept that may be anything: without it what is left out in closed form would have had its say in the mean.
+INTERCEPT = ConstantKernel(1e4)
 # As models/src/features has them.
 WHOLE, PER_AXIS, COURSE, SPECTRA = range(0, 12), range(12, 120), range(120, 136), range(136, 172)
 TIMES = [*WHOLE[:2], *COURSE[:3]]
@@ -75,10 +77,10 @@ def process(smooth):
             components = PCA(min(COMPONENTS, n - 1, rows.shape[1])).fit(x)
             size = np.sqrt(np.square(components.transform(x)).mean())
             place = lambda asked: components.transform(scaler.transform(asked)) / size
-            kernels = [RBF(scale * np.sqrt(components.n_components_)) for scale in LENGTH_SCALES]
+            kernels = [RBF(scale * np.sqrt(components.n_components_)) + INTERCEPT for scale in LENGTH_SCALES]
         else:
             place = lambda asked: scaler.transform(asked) / np.sqrt(rows.shape[1])
-            kernels = [DotProduct(0.0, "fixed")]
+            kernels = [DotProduct(0.0, "fixed") + INTERCEPT]
         x, left_out, alphas = place(rows), [], []
         for kernel in kernels:
             for noise in NOISES:
