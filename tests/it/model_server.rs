@@ -400,7 +400,9 @@ fn awkward(model: &TrainedModel, rows: usize) -> Vec<Vec<f64>> {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         low + (high - low) * (state >> 11) as f64 / (1_u64 << 53) as f64
     };
-    (0..rows).map(|_| model.linear().terms.iter().map(|term| between(term.low, term.high.max(1e-3))).collect()).collect()
+    (0..rows)
+        .map(|_| model.linear().terms.iter().map(|term| between(term.low, term.high.max(1e-3))).collect())
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,7 +137,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let Trained { ours, peers, our_error, peers_error } =
         training::compare(&environment, options.patients, RECORDINGS).await?;
-    let name = format!("training {} patients of {RECORDINGS} recordings (scikit-learn: {OF_THE_PEER})", options.patients);
+    let some = OF_THE_PEER.min(options.patients);
+    let name = format!("training {} patients of {RECORDINGS} recordings (scikit-learn: {some})", options.patients);
     table.add_row(compared(name, ours, None, peers));
     let points = |error: f64| format!("{error:.2}");
     table.add_row(["its error, left out", &points(our_error), "", &points(peers_error), ""]);

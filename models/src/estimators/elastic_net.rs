@@ -70,14 +70,16 @@ impl Descent {
             let mut matrix: Vec<f64> = live.iter().flat_map(|a| live.iter().map(move |b| products(a, b))).collect();
             matrix.iter_mut().step_by(live.len() + 1).for_each(|d| *d += self.ridge);
             // How the objective falls with each weight: the step is from here.
-            let fall = |j: &usize| self.rest[*j] - self.ridge * self.weights[*j] - self.least.copysign(self.weights[*j]);
+            let fall =
+                |j: &usize| self.rest[*j] - self.ridge * self.weights[*j] - self.least.copysign(self.weights[*j]);
             let mut step: Vec<f64> = live.iter().map(fall).collect();
             if solve(&mut matrix, &mut step).is_none() {
                 return;
             }
             // The share of the step that brings the first weight to zero.
             let to_zero = |(j, step): (&usize, &f64)| -self.weights[*j] / step;
-            let shares = live.iter().zip(&step).map(to_zero).enumerate().filter(|(_, share)| (0.0..1.0).contains(share));
+            let shares =
+                live.iter().zip(&step).map(to_zero).enumerate().filter(|(_, share)| (0.0..1.0).contains(share));
             let first = shares.min_by(|(_, a), (_, b)| a.total_cmp(b));
             let share = first.map_or(1.0, |(_, share)| share);
             for (place, (j, step)) in live.iter().zip(&step).enumerate() {
@@ -103,7 +105,9 @@ mod tests {
 
     #[test]
     fn weights_are_those_of_linfa() {
-        for (rows, width, penalty) in [(4, 28, 0.2), (9, 5, 0.2), (9, 28, 0.2), (9, 28, 0.02), (40, 28, 0.2), (40, 108, 0.05)] {
+        for (rows, width, penalty) in
+            [(4, 28, 0.2), (9, 5, 0.2), (9, 28, 0.2), (9, 28, 0.02), (40, 28, 0.2), (40, 108, 0.05)]
+        {
             let (x, y) = columns(rows, width);
             let params = ElasticNet::params().penalty(penalty).l1_ratio(0.5).tolerance(1e-10).max_iterations(100_000);
             let expected = params.fit(&dataset(&x, &y)).unwrap();

@@ -5,9 +5,9 @@
 //! eigenvectors are orthogonal to the intercept, and one eigendecomposition a kernel gives every noise of the grid and all left-out
 //! predictions in closed form (Rasmussen and Williams 2006, sections 2.2 and 5.4.2; Sundararajan and Keerthi 2001).
 
+use linfa::ParamGuard;
 use linfa::dataset::DatasetBase;
 use linfa::traits::{Fit, PredictInplace};
-use linfa::ParamGuard;
 use linfa_linalg::cholesky::SolveCInplace;
 use ndarray::{Array1, Array2, ArrayBase, Axis, Data, Ix2};
 use thiserror::Error;
@@ -157,10 +157,7 @@ impl GaussianProcess {
 impl<F: Data<Elem = f64>> Fit<ArrayBase<F, Ix2>, Array1<f64>, GaussianProcessError> for GaussianProcessValidParams {
     type Object = GaussianProcess;
 
-    fn fit(
-        &self,
-        dataset: &DatasetBase<ArrayBase<F, Ix2>, Array1<f64>>,
-    ) -> Result<Self::Object, GaussianProcessError> {
+    fn fit(&self, dataset: &DatasetBase<ArrayBase<F, Ix2>, Array1<f64>>) -> Result<Self::Object, GaussianProcessError> {
         let (x, y) = (dataset.records(), dataset.targets().to_vec());
         let (n, columns) = (x.nrows(), x.ncols());
         if n < 2 || y.len() != n {

@@ -76,7 +76,8 @@ impl Smooth {
         let of = |i: usize| rows.get(i).copied().unwrap_or_default();
         let squares = symmetric(n, |i, j| of(i).iter().zip(of(j)).map(|(a, b)| (a - b) * (a - b)).sum());
         let kernel = |scale: &f64| {
-            let at = |i: usize, j: usize| squares.get(i * n + j).map_or(0.0, |s| squared_exponential(*s, columns, *scale));
+            let at =
+                |i: usize, j: usize| squares.get(i * n + j).map_or(0.0, |s| squared_exponential(*s, columns, *scale));
             let kernel = symmetric(n, at);
             let means: Vec<f64> = kernel.chunks_exact(n).map(|row| row.iter().sum::<f64>() / n as f64).collect();
             Some((Spectrum::centred(kernel, &means)?, means))
