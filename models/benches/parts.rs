@@ -43,13 +43,16 @@ fn parts(c: &mut Criterion) {
     });
     let mut plans = SignalPlans::new();
     c.bench_function("extract 9x6000", |b| b.iter(|| extract_with(&mut plans, black_box(&samples))));
-    for n in [10, 30, 100, 200] {
+    for n in [5, 10, 30, 60, 100, 200] {
         let set = training_set(n);
         c.bench_function(&format!("train {n}"), |b| b.iter(|| train(black_box(&set), &TrainParams::default())));
     }
     let sets: Vec<TrainingSet> = (8..18).map(training_set).collect();
     let experiences: Vec<Experience<'_>> = sets.iter().map(|set| Experience { set, groups: None }).collect();
     c.bench_function("learn a prior of 10 people", |b| b.iter(|| Prior::learn(black_box(&experiences))));
+    let many: Vec<TrainingSet> = (0..60).map(|_| training_set(30)).collect();
+    let many: Vec<Experience<'_>> = many.iter().map(|set| Experience { set, groups: None }).collect();
+    c.bench_function("learn a prior of 60 people of 30", |b| b.iter(|| Prior::learn(black_box(&many))));
     let prior = Prior::learn(&experiences).unwrap();
     let knowledge = Knowledge { prior: Some(&prior), groups: None };
     for n in [3, 10, 30] {

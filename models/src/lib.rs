@@ -23,6 +23,7 @@
 //!
 //! Deliberately absent: any per-patient state, any parsing of recordings, any knowledge of where artifacts are kept.
 
+mod algebra;
 pub mod artifact;
 pub mod cache;
 pub mod card;

@@ -49,27 +49,42 @@ pub struct Linear {
 impl Linear {
     /// The score of a recording, not clipped.
     pub(crate) fn predict(&self, features: &[f64]) -> f64 {
-        // `max` and `min` rather than `clamp`, which panics where limits are the wrong way round.
-        let part = |(term, x): (&Term, &f64)| term.weight * x.max(term.low).min(term.high);
-        self.intercept + self.terms.iter().zip(features).map(part).sum::<f64>()
+        self.intercept + self.terms.iter().zip(features).map(|(term, x)| term.part(*x)).sum::<f64>()
     }
 
     /// Adds another, in that share. A feature is followed as far as the one that follows it farther.
     pub(crate) fn add(&mut self, other: &Self, share: f64) {
         self.intercept += share * other.intercept;
-        for (term, other) in self.terms.iter_mut().zip(&other.terms).filter(|(_, other)| other.weight != 0.0) {
-            *term = if term.weight == 0.0 {
-                Term { weight: share * other.weight, ..*other }
-            } else {
-                let (low, high) = (term.low.min(other.low), term.high.max(other.high));
-                Term { weight: term.weight + share * other.weight, low, high }
-            };
+        for (index, term) in other.terms.iter().enumerate() {
+            self.add_term(index, *term, share);
         }
     }
 
+    /// Adds a term to that of the same feature, in that share.
+    pub(crate) fn add_term(&mut self, index: usize, other: Term, share: f64) {
+        let Some(term) = self.terms.get_mut(index).filter(|_| other.weight != 0.0) else { return };
+        *term = if term.weight == 0.0 {
+            Term { weight: share * other.weight, ..other }
+        } else {
+            let (low, high) = (term.low.min(other.low), term.high.max(other.high));
+            Term { weight: term.weight + share * other.weight, low, high }
+        };
+    }
+
     pub(crate) fn is_finite(&self) -> bool {
-        let sound = |t: &Term| t.weight.is_finite() && t.low.is_finite() && t.high.is_finite() && t.low <= t.high;
-        self.intercept.is_finite() && self.terms.iter().all(sound)
+        self.intercept.is_finite() && self.terms.iter().all(Term::is_sound)
+    }
+}
+
+impl Term {
+    /// What it adds to a score.
+    pub(crate) fn part(&self, feature: f64) -> f64 {
+        // `max` and `min` rather than `clamp`, which panics where limits are the wrong way round.
+        self.weight * feature.max(self.low).min(self.high)
+    }
+
+    pub(crate) fn is_sound(&self) -> bool {
+        self.weight.is_finite() && self.low.is_finite() && self.high.is_finite() && self.low <= self.high
     }
 }
 

@@ -4,6 +4,8 @@ use crate::harness::{eventually, fresh_id, recording};
 use crate::inference::{Served, output};
 use reqwest::Method;
 use serde_json::{Value, json};
+use stance_models::model::TrainedModel;
+use stance_models::tensors::HEADER_LENGTH;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -165,9 +167,7 @@ async fn the_platform_loads_lists_asks_and_unloads_many_models() {
     for (line, predicted) in lines.iter().zip(by_json["predictions"].as_array().unwrap()) {
         let numbers: Vec<f64> = line.split(',').map(|number| number.parse().unwrap()).collect();
         let expected = ["score", "lower", "upper"].map(|key| predicted[key].as_f64().unwrap());
-        // serde_json reads a number up to one step of its last bit off.
-        assert!(numbers.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "{numbers:?} and {expected:?}");
-        assert_eq!(numbers.len(), 3);
+        assert_eq!(numbers, expected);
     }
     assert_eq!(container.post("/models/other/invoke", &rows).await.0, 404);
     for bad in [json!({}), json!({ "instances": [[1, 2]] }), json!({ "instances": [{ "recording": {} }] }), json!(7)] {
@@ -391,4 +391,74 @@ async fn a_recording_gets_the_same_score_to_the_last_bit_by_every_door() {
         let by_container = ["score", "lower", "upper"].map(|key| predicted[key].as_f64().unwrap().to_bits());
         assert_eq!((v2, by_container), (pool, pool), "quality {quality}");
     }
+}
+
+/// Feature vectors in the range that the model follows, of doubles that need all seventeen digits.
+fn awkward(model: &TrainedModel, rows: usize) -> Vec<Vec<f64>> {
+    let mut state = 7_u64;
+    let mut between = |low: f64, high: f64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        low + (high - low) * (state >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    (0..rows)
+        .map(|_| model.linear().terms.iter().map(|term| between(term.low, term.high.max(1e-3))).collect())
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn features_get_the_same_score_to_the_last_bit_in_every_format() {
+    let served = Served::new(&[]).await;
+    let (key, _) = served.program.objects().into_iter().find(|(key, _)| key.ends_with(".tar.gz")).unwrap();
+    let artifact = served.program.object(&key).await;
+    let (model, _) = stance_models::artifact::unpack(&artifact).unwrap();
+    let root = OptMl::new();
+    let container = Container::start(&root, &[]);
+    assert_eq!(container.load("m", &root.unpack(&artifact, "m")).await, 200);
+
+    let rows = awkward(&model, 20);
+    let bits = |numbers: [f64; 3]| numbers.map(f64::to_bits);
+    let predicted = rows.iter().map(|row| model.predict(row).unwrap());
+    let expected: Vec<_> = predicted.map(|found| bits([found.value, found.lower, found.upper])).collect();
+    let lines: Vec<String> =
+        rows.iter().map(|row| row.iter().map(|v| format!("{v:.16e}")).collect::<Vec<_>>().join(",")).collect();
+
+    let csv = container.ask(Method::POST, "/models/m/invoke", lines.join("\n"), "text/csv").await.1;
+    let numbers = |line: &str| line.split(',').map(|number| number.parse().unwrap()).collect::<Vec<f64>>();
+    let by_csv: Vec<_> = csv.as_str().unwrap().lines().map(|line| bits(numbers(line).try_into().unwrap())).collect();
+    assert_eq!(by_csv, expected, "CSV");
+
+    let instances = format!("{{\"instances\":[[{}]]}}", lines.join("],["));
+    let (_, answer) = container.ask(Method::POST, "/models/m/invoke", instances, "application/json").await;
+    let of = |row: &Value| bits(["score", "lower", "upper"].map(|key| row[key].as_f64().unwrap()));
+    assert_eq!(answer["predictions"].as_array().unwrap().iter().map(of).collect::<Vec<_>>(), expected, "instances");
+
+    let shape = json!([rows.len(), rows[0].len()]);
+    let protocol = format!(
+        "{{\"inputs\":[{{\"name\":\"features\",\"datatype\":\"FP64\",\"shape\":{shape},\"data\":[{}]}}]}}",
+        lines.join(",")
+    );
+    let of_outputs = |answer: &Value| -> Vec<_> {
+        let [score, lower, upper] = ["score", "lower", "upper"].map(|name| output(answer, name));
+        (0..rows.len()).map(|row| bits([score[row], lower[row], upper[row]])).collect()
+    };
+    let (_, answer) = container.ask(Method::POST, "/models/m/invoke", protocol.clone(), "application/json").await;
+    assert_eq!(of_outputs(&answer), expected, "the protocol in the container");
+
+    let url = format!("{}/v2/models/{}/infer", served.program.url(), served.name);
+    let ask = |body: Vec<u8>| reqwest::Client::new().post(&url).bearer_auth(&served.clinic.token).body(body);
+    let answer = ask(protocol.into_bytes()).header("content-type", "application/json").send().await.unwrap();
+    assert_eq!(of_outputs(&answer.json().await.unwrap()), expected, "the protocol's JSON");
+
+    let raw: Vec<u8> = rows.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
+    let head = json!({ "parameters": { "binary_data_output": true }, "inputs": [{ "name": "features",
+        "datatype": "FP64", "shape": shape, "parameters": { "binary_data_size": raw.len() } }] })
+    .to_string();
+    let (length, body) = (head.len().to_string(), [head.into_bytes(), raw].concat());
+    let answer = ask(body).header(HEADER_LENGTH, length).send().await.unwrap();
+    let json: usize = answer.headers()[HEADER_LENGTH].to_str().unwrap().parse().unwrap();
+    let raw = answer.bytes().await.unwrap().split_off(json);
+    let doubles: Vec<u64> = raw.chunks_exact(8).map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap())).collect();
+    let [score, lower, upper] = [0, 1, 2].map(|output| &doubles[output * rows.len()..(output + 1) * rows.len()]);
+    let by_tensor: Vec<_> = (0..rows.len()).map(|row| [score[row], lower[row], upper[row]]).collect();
+    assert_eq!(by_tensor, expected, "binary tensors");
 }

@@ -11,8 +11,8 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tokio::process::{Child, Command};
 
-/// What makes its models and trains beside us.
-pub(super) const SCRIPT: &str = include_str!("peer.py");
+/// What makes its models.
+const SCRIPT: &str = include_str!("peer.py");
 /// Longest wait for it to be ready.
 const START: Duration = Duration::from_secs(180);
 
@@ -30,7 +30,7 @@ impl MlServer {
         drop(std::fs::remove_dir_all(&folder));
         std::fs::create_dir_all(&folder)?;
         let made = Command::new(environment.join("bin/python"))
-            .args(["-c", SCRIPT, "repository"])
+            .args(["-c", SCRIPT])
             .arg(&folder)
             .args([known.to_string(), width.to_string()])
             .status()

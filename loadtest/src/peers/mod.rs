@@ -6,7 +6,7 @@ mod ours;
 mod training;
 
 use crate::program::cost::resident_bytes;
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use comfy_table::Table;
 use http::{Throughput, drive};
@@ -17,11 +17,14 @@ use stance_models::features::FEATURES;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
+use training::{OF_THE_PEER, Trained};
 
 /// Connections at once.
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
 /// Loads, and cold scores, of which the median is told.
 const SAMPLES: usize = 21;
+/// Recordings of a patient to train on.
+const RECORDINGS: usize = 30;
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -64,6 +67,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     std::fs::create_dir_all(&folder)?;
     let (folder, environment) = (folder.canonicalize()?, options.environment.canonicalize()?);
     let (few, many) = (options.known.first().copied().unwrap_or(50), options.known.get(1).copied().unwrap_or(1_000));
+    ensure!(few.min(many) > 2 * SAMPLES, "the peer loads {} models, and is to know them", 2 * SAMPLES);
     let row: Vec<f64> = (0..FEATURES).map(|place| place as f64 / 100.0).collect();
     let body = json!({ "inputs": [{ "name": "features", "shape": [1, FEATURES], "datatype": "FP64", "data": row }] });
     let body = body.to_string();
@@ -80,75 +84,99 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         let here = drive(&container.invoke("m-0", &body), connections, time).await?;
         let v2 = drive(&server.infer(&server.name, &body).await?, connections, time).await?;
         let there = drive(&peer.infer(0, &body), connections, time).await?;
-        let rate = |throughput: Throughput| format!("{:.0}", throughput.per_second);
-        let ratio = format!("{:.1}", here.per_second / there.per_second);
-        table.add_row([
-            format!("requests a second, {connections} connections"),
-            rate(here),
-            rate(v2),
-            rate(there),
-            ratio,
-        ]);
-        table.add_row(compared(format!("p50, {connections} connections"), here.p50, Some(v2.p50), there.p50));
-        table.add_row(compared(format!("p99, {connections} connections"), here.p99, Some(v2.p99), there.p99));
+        table.add_rows(throughputs(connections, here, v2, there));
         said(&format!("{connections} connections are measured"))?;
     }
 
-    let mut loads = [Vec::new(), Vec::new(), Vec::new()];
-    let mut cold = [Vec::new(), Vec::new(), Vec::new()];
+    let (mut here, mut v2, mut there) = (Loads::default(), Loads::default(), Loads::default());
     for n in 1..=SAMPLES {
-        let name = format!("m-{n}");
-        let [here, v2, there] = &mut loads;
-        here.push(container.load(&name).await?);
-        v2.push(server.load(&server.name).await?);
-        there.push(peer.load(n).await?);
-        let [here, _, there] = &mut cold;
-        let (loaded, fresh) = (container.load(&format!("cold-{n}")).await?, format!("cold-{n}"));
-        here.push(loaded + container.invoke(&fresh, &body).once().await?.0);
-        let loaded = peer.load(SAMPLES + n).await?;
-        there.push(loaded + peer.infer(SAMPLES + n, &body).once().await?.0);
+        here.few.push(container.load(&format!("m-{n}")).await?);
+        v2.few.push(server.load(&server.name).await?);
+        there.few.push(peer.load(n).await?);
+        let fresh = format!("cold-{n}");
+        here.cold.push(container.load(&fresh).await? + container.invoke(&fresh, &body).once().await?.0);
+        let fresh = SAMPLES + n;
+        there.cold.push(peer.load(fresh).await? + peer.infer(fresh, &body).once().await?.0);
     }
+    drop(peer);
     let before = resident_bytes(container.pid()?)?;
     for n in 0..options.loaded {
         container.load(&format!("more-{n}")).await?;
     }
-    let of_one = |bytes: u64, models: usize| format!("{:.1} kB", bytes as f64 * 1e-3 / models.max(1) as f64);
-    let here = of_one(resident_bytes(container.pid()?)?.saturating_sub(before), options.loaded);
+    here.bytes = resident_bytes(container.pid()?)?.saturating_sub(before) / options.loaded.max(1) as u64;
+    for n in 0..SAMPLES {
+        here.many.push(container.load(&format!("last-{n}")).await?);
+    }
     drop(container);
-    drop(peer);
-    let [here_few, v2_few, there_few] = loads.map(median);
 
     let peer = MlServer::start(&environment, &folder, many, FEATURES).await?;
+    // The first brings scikit-learn with it, which is no model's.
+    peer.load(SAMPLES).await?;
     let before = peer.resident()?;
-    let (mut there_many, more) = (Vec::new(), SAMPLES.min(many));
-    for n in 0..more {
-        there_many.push(peer.load(n).await?);
+    for n in 0..SAMPLES {
+        there.many.push(peer.load(n).await?);
     }
-    let there = of_one(peer.resident()?.saturating_sub(before), more);
+    there.bytes = peer.resident()?.saturating_sub(before) / there.many.len().max(1) as u64;
     drop(peer);
     let server = server.with_known(options.known_here).await?;
     let names = server.names(u32::try_from(2 * SAMPLES)?).await?;
-    let mut v2_many = Vec::new();
     let (loaded, asked) = names.split_at(names.len() / 2);
     for name in loaded {
-        v2_many.push(server.load(name).await?);
+        v2.many.push(server.load(name).await?);
     }
-    let [_, v2_cold, _] = &mut cold;
     for name in asked {
-        v2_cold.push(server.infer(name, &body).await?.once().await?.0);
+        v2.cold.push(server.infer(name, &body).await?.once().await?.0);
     }
     server.stop().await?;
-    table.add_row(compared(format!("load, {few} known (here 1)"), here_few, Some(v2_few), there_few));
-    let known = format!("load, {many} known (here {})", options.known_here);
-    table.add_row(compared(known, here_few, Some(median(v2_many)), median(there_many)));
-    let [here_cold, v2_cold, there_cold] = cold.map(median);
-    table.add_row(compared("load and first score".to_owned(), here_cold, Some(v2_cold), there_cold));
-    table.add_row(["memory of a loaded model".to_owned(), here, "the same".to_owned(), there, String::new()]);
+    let known = [
+        format!("load, {few} known (/v2: 1)"),
+        format!("load, {many} known (model-server: {} loaded; /v2: {} known)", options.loaded, options.known_here),
+    ];
+    table.add_rows(loads(known, here, v2, there));
     said("loads are measured")?;
 
-    let (here, there) = training::compare(&environment, options.patients, 30).await?;
-    table.add_row(compared(format!("training {} patients of 30 recordings", options.patients), here, None, there));
+    let Trained { ours, peers, our_error, peers_error } =
+        training::compare(&environment, options.patients, RECORDINGS).await?;
+    let some = OF_THE_PEER.min(options.patients);
+    let name = format!("training {} patients of {RECORDINGS} recordings (scikit-learn: {some})", options.patients);
+    table.add_row(compared(name, ours, None, peers));
+    let points = |error: f64| format!("{error:.2}");
+    table.add_row(["its error, left out", &points(our_error), "", &points(peers_error), ""]);
     said(&table.to_string())
+}
+
+/// Times to load, few known or many; to load and score; bytes of a loaded model.
+#[derive(Default)]
+struct Loads {
+    few: Vec<Duration>,
+    many: Vec<Duration>,
+    cold: Vec<Duration>,
+    bytes: u64,
+}
+
+fn throughputs(connections: usize, here: Throughput, v2: Throughput, there: Throughput) -> [[String; 5]; 3] {
+    let rate = |throughput: Throughput| format!("{:.0}", throughput.per_second);
+    let ratio = format!("{:.1}", here.per_second / there.per_second);
+    [
+        [format!("requests a second, {connections} connections"), rate(here), rate(v2), rate(there), ratio],
+        compared(format!("p50, {connections} connections"), here.p50, Some(v2.p50), there.p50),
+        compared(format!("p99, {connections} connections"), here.p99, Some(v2.p99), there.p99),
+    ]
+}
+
+fn loads([few, many]: [String; 2], here: Loads, v2: Loads, there: Loads) -> [[String; 5]; 5] {
+    let cold = "load and first score".to_owned();
+    let ratio = format!("{:.1}", there.bytes as f64 / here.bytes.max(1) as f64);
+    let size = |loads: &Loads| format!("{:.1} kB", loads.bytes as f64 * 1e-3);
+    let in_a_gigabyte = |loads: &Loads| (1_000_000_000 / loads.bytes.max(1)).to_string();
+    let same = || "the same".to_owned();
+    [
+        ["memory of a loaded model".to_owned(), size(&here), same(), size(&there), ratio.clone()],
+        ["models that a gigabyte holds".to_owned(), in_a_gigabyte(&here), same(), in_a_gigabyte(&there), ratio],
+        compared(few, median(here.few), Some(median(v2.few)), median(there.few)),
+        compared(many, median(here.many), Some(median(v2.many)), median(there.many)),
+        compared(cold, median(here.cold), Some(median(v2.cold)), median(there.cold)),
+    ]
 }
 
 /// A row of times, and how many times faster the first is than the last.

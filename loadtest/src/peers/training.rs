@@ -1,10 +1,10 @@
 //! Training from features: the program's and scikit-learn's, one thread each.
 
-use super::mlserver::SCRIPT;
 use anyhow::Context;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 use stance_models::features::FEATURES;
 use stance_models::training::{TrainParams, TrainingSet, train};
 use std::path::Path;
@@ -13,39 +13,57 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+/// The same candidates, folds and averages in scikit-learn.
+const SCRIPT: &str = include_str!("training.py");
 /// Patients of which the peer trains: the rest would take it as long again and again.
-const OF_THE_PEER: usize = 10;
+pub(super) const OF_THE_PEER: usize = 20;
 
-/// How long it takes for all patients: ours measured, the peer's from [`OF_THE_PEER`] of them.
-pub(super) async fn compare(
-    environment: &Path,
-    patients: usize,
-    recordings: usize,
-) -> anyhow::Result<(Duration, Duration)> {
+/// Time for all patients (the peer's from [`OF_THE_PEER`] of them), and the mean absolute error of predictions of what was left out
+/// of [`OF_THE_PEER`]: who does the same work is as good at it.
+pub(super) struct Trained {
+    pub(super) ours: Duration,
+    pub(super) peers: Duration,
+    pub(super) our_error: f64,
+    pub(super) peers_error: f64,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    seconds: f64,
+    error: f64,
+}
+
+/// Trains a model of each patient, here and there.
+pub(super) async fn compare(environment: &Path, patients: usize, recordings: usize) -> anyhow::Result<Trained> {
     let mut random = StdRng::seed_from_u64(1);
     let sets: Vec<TrainingSet> = (0..patients).map(|_| set(&mut random, recordings)).collect();
+    let some = patients.clamp(1, OF_THE_PEER);
     let begun = Instant::now();
+    let mut errors = Vec::with_capacity(patients);
     for set in &sets {
-        train(set, &TrainParams::default())?;
+        errors.push(train(set, &TrainParams::default())?.card.leave_one_out_error);
     }
     let ours = begun.elapsed();
-    let some: Vec<_> =
-        sets.iter().take(OF_THE_PEER).map(|set| json!({ "features": set.features, "scores": set.scores })).collect();
+    let given: Vec<_> =
+        sets.iter().take(some).map(|set| json!({ "features": set.features, "scores": set.scores })).collect();
     let mut child = Command::new(environment.join("bin/python"))
-        .args(["-c", SCRIPT, "train"])
+        .args(["-c", SCRIPT])
         .env("OMP_NUM_THREADS", "1")
         .env("OPENBLAS_NUM_THREADS", "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
         .spawn()?;
     let mut input = child.stdin.take().context("no standard input")?;
-    input.write_all(serde_json::to_string(&some)?.as_bytes()).await?;
+    input.write_all(serde_json::to_string(&given)?.as_bytes()).await?;
     drop(input);
     let output = child.wait_with_output().await?;
-    let answer: Value = serde_json::from_slice(&output.stdout).context("scikit-learn did not train")?;
-    let seconds = answer.get("seconds").and_then(Value::as_f64).context("scikit-learn told no time")?;
-    Ok((ours, Duration::from_secs_f64(seconds * patients as f64 / some.len().max(1) as f64)))
+    let there: Answer = serde_json::from_slice(&output.stdout).context("scikit-learn did not train")?;
+    Ok(Trained {
+        ours,
+        peers: Duration::from_secs_f64(there.seconds * patients as f64 / some as f64),
+        our_error: errors.iter().take(some).sum::<f64>() / some as f64,
+        peers_error: there.error,
+    })
 }
 
 /// Scores that follow the first features, and noise.

@@ -1,21 +1,17 @@
-//! The rows of a fit, standardised once for all estimators on the same block.
+//! The rows of a fit: columns of a block, standardised and decomposed once for all estimators on the same block.
 
-use linfa::DatasetBase;
-use linfa::traits::{Fit, Predict};
-use linfa_elasticnet::ElasticNet;
-use linfa_linalg::eigh::{EigSort, Eigh};
-use linfa_pls::PlsRegression;
-use linfa_svm::Svm;
-use ndarray::{Array1, Array2, Axis, ShapeBuilder};
+use std::cell::OnceCell;
 
-use super::gaussian_process::{GaussianProcess, Intercept, Kernel};
+use super::elastic_net::elastic_net;
+use super::gaussian_process::{Intercept, mix};
+use super::linear::{Columns, partial_least_squares, ridge};
+use super::spectrum::{Smooth, Spectrum};
+use super::support_vector::support_vector;
 use super::{Estimator, KernelName};
 use crate::features::Block;
 use crate::kernel_part::{Bumps, KernelPart, StandardColumn};
 use crate::model::{Linear, Term};
 
-/// Sweeps of coordinate descent for ridge: enough for 1e-3 of the exact solution with the penalties in use (tested).
-const RIDGE_SWEEPS: u32 = 120;
 /// How far beyond the range of the training rows a feature is followed, as a share of that range. Ten recordings say nothing about
 /// a value far outside theirs, such as a step period that was mistaken for a stride's.
 const BEYOND: f64 = 1.0;
@@ -25,17 +21,33 @@ const COMPONENTS: usize = 6;
 /// Length scales that are averaged over, in units of the root mean square of a component.
 const LENGTH_SCALES: [f64; 3] = [1.0, 2.0, 4.0];
 
+/// Designs of the same rows, each made when it is asked for.
+pub(crate) struct Designs<'a> {
+    rows: Vec<&'a [f64]>,
+    made: [OnceCell<Design>; Block::ALL.len()],
+}
+
+impl<'a> Designs<'a> {
+    pub(crate) fn new(rows: Vec<&'a [f64]>) -> Self {
+        Self { rows, made: [const { OnceCell::new() }; Block::ALL.len()] }
+    }
+
+    pub(crate) fn rows(&self) -> &[&'a [f64]] {
+        &self.rows
+    }
+
+    pub(crate) fn of(&self, block: Block) -> Option<&Design> {
+        let place = Block::ALL.iter().position(|b| *b == block)?;
+        Some(self.made.get(place)?.get_or_init(|| Design::new(&self.rows, block)))
+    }
+}
+
 /// Rows of a fit.
 pub(crate) struct Design {
-    /// Length of the full feature vector.
-    features: usize,
     columns: Vec<Column>,
-    /// Rows by columns, column-major: coordinate descent walks columns.
-    x: Array2<f64>,
-    /// Standardised targets.
-    y: Array1<f64>,
-    mean: f64,
-    sd: f64,
+    x: Columns,
+    linear: OnceCell<Option<Spectrum>>,
+    smooth: OnceCell<Option<(KernelPart, Smooth)>>,
 }
 
 struct Column {
@@ -46,10 +58,27 @@ struct Column {
     high: f64,
 }
 
+/// Targets of a fit, one a row.
+pub(crate) struct Targets {
+    raw: Vec<f64>,
+    standardised: Vec<f64>,
+    mean: f64,
+    sd: f64,
+}
+
+impl Targets {
+    pub(crate) fn new(raw: Vec<f64>) -> Self {
+        let (mean, sd) = mean_and_sd(&raw);
+        let standardised = raw.iter().map(|v| (v - mean) / sd).collect();
+        Self { raw, standardised, mean, sd }
+    }
+}
+
 /// A fit.
 pub(crate) struct Fitted {
-    /// What is linear in raw features.
-    pub(crate) linear: Linear,
+    intercept: f64,
+    /// What is linear in raw features: a position and its term.
+    terms: Vec<(usize, Term)>,
     /// What is not.
     pub(crate) kernel: Option<KernelPart>,
     /// Predictions for each row as if left out, where the estimator has them in closed form.
@@ -58,22 +87,34 @@ pub(crate) struct Fitted {
 
 impl Fitted {
     pub(crate) fn predict(&self, features: &[f64]) -> f64 {
-        self.linear.predict(features) + self.kernel.as_ref().map_or(0.0, |kernel| kernel.predict(features))
+        let part = |(index, term): &(usize, Term)| Some(term.part(*features.get(*index)?));
+        let linear = self.intercept + self.terms.iter().filter_map(part).sum::<f64>();
+        linear + self.kernel.as_ref().map_or(0.0, |kernel| kernel.predict(features))
+    }
+
+    /// Adds what is linear, in that share.
+    pub(crate) fn add_to(&self, linear: &mut Linear, share: f64) {
+        linear.intercept += share * self.intercept;
+        for (index, term) in &self.terms {
+            linear.add_term(*index, *term, share);
+        }
     }
 
     fn is_finite(&self) -> bool {
-        self.linear.is_finite() && self.kernel.as_ref().is_none_or(KernelPart::is_sound)
+        self.intercept.is_finite()
+            && self.terms.iter().all(|(_, term)| term.is_sound())
+            && self.kernel.as_ref().is_none_or(KernelPart::is_sound)
     }
 }
 
 impl Design {
-    /// Standardises the block's columns of `rows` and the `targets` (one a row).
-    pub(crate) fn new(rows: &[&[f64]], targets: &[f64], block: Block) -> Self {
-        let features = rows.first().map_or(0, |row| row.len());
-        let mut columns = Vec::new();
-        let mut values = Vec::new();
+    /// Standardises the block's columns of `rows`.
+    fn new(rows: &[&[f64]], block: Block) -> Self {
+        let (mut columns, mut values) = (Vec::new(), Vec::new());
+        let mut column = Vec::with_capacity(rows.len());
         for index in block.columns() {
-            let column: Vec<f64> = rows.iter().filter_map(|row| row.get(index).copied()).collect();
+            column.clear();
+            column.extend(rows.iter().filter_map(|row| row.get(index).copied()));
             let (mean, sd) = mean_and_sd(&column);
             if column.len() == rows.len() && sd > 1e-7 * (1.0 + mean.abs()) {
                 values.extend(column.iter().map(|v| (v - mean) / sd));
@@ -83,142 +124,89 @@ impl Design {
                 columns.push(Column { index, mean, sd, low: low - beyond, high: high + beyond });
             }
         }
-        let (mean, sd) = mean_and_sd(targets);
-        let y = targets.iter().map(|s| (s - mean) / sd).collect();
-        let x = Array2::from_shape_vec((rows.len(), columns.len()).f(), values).unwrap_or_default();
-        Self { features, columns, x, y, mean, sd }
+        let x = Columns { rows: rows.len(), values };
+        Self { columns, x, linear: OnceCell::new(), smooth: OnceCell::new() }
     }
 
     /// Fits an estimator; `None` where it cannot be fitted to these rows (no varying column or target, or no finite solution).
     /// `groups`: rows that are left out together.
-    pub(crate) fn fit(&self, estimator: Estimator, intercept: Intercept, groups: &[Vec<usize>]) -> Option<Fitted> {
+    pub(crate) fn fit(
+        &self,
+        targets: &Targets,
+        estimator: Estimator,
+        intercept: Intercept,
+        groups: &[Vec<usize>],
+    ) -> Option<Fitted> {
         if estimator == Estimator::Mean {
-            return Some(self.level(intercept, groups));
+            return Some(level(&targets.raw, intercept, groups));
         }
-        if self.columns.is_empty() || !(1e-9..f64::INFINITY).contains(&self.sd) {
+        if self.columns.is_empty() || !(1e-9..f64::INFINITY).contains(&targets.sd) {
             return None;
         }
-        let straight = |weights: Array1<f64>| {
-            let level = self.mean * intercept.share(self.y.len()) * self.y.len() as f64;
-            Some(Fitted { linear: self.unfold(&weights, level)?, kernel: None, left_out: None })
+        let (x, y) = (&self.x, targets.standardised.as_slice());
+        let width = self.columns.len() as f64;
+        let straight = |slopes: Vec<f64>| {
+            let level = targets.mean * intercept.share(y.len()) * y.len() as f64;
+            self.unfold(slopes.into_iter().map(|slope| slope * targets.sd), level)
         };
         let fitted = match estimator {
             Estimator::Mean => return None,
-            Estimator::Ridge { strength } => straight(self.penalised(strength * self.columns.len() as f64, 0.0)?)?,
-            Estimator::ElasticNet { strength, l1_ratio } => straight(self.penalised(strength, l1_ratio)?)?,
-            Estimator::Pls => straight(self.pls()?)?,
-            Estimator::SupportVector { cost, tube } => straight(self.support_vector(cost, tube)?)?,
-            Estimator::GaussianProcess { kernel: KernelName::Linear } => self.linear_process(intercept, groups)?,
+            Estimator::Ridge { strength } => straight(ridge(x, y, strength * width)?),
+            Estimator::ElasticNet { strength, l1_ratio } => straight(elastic_net(x, y, strength, l1_ratio)),
+            Estimator::Pls => straight(partial_least_squares(x, y)?),
+            Estimator::SupportVector { cost, tube } => straight(support_vector(x, y, cost / width, tube)),
+            Estimator::GaussianProcess { kernel: KernelName::Linear } => {
+                let mixed = mix(&[self.linear()?], &targets.raw, intercept, groups).ok()?;
+                let fitted = self.unfold(mixed.slopes(x).into_iter(), mixed.level);
+                Fitted { left_out: Some(mixed.left_out), ..fitted }
+            }
             Estimator::GaussianProcess { kernel: KernelName::SquaredExponential } => {
-                self.smooth_process(intercept, groups)?
+                let (part, smooth) = self.smooth()?;
+                let mixed = mix(&smooth.spectra(), &targets.raw, intercept, groups).ok()?;
+                let intercept = mixed.level - smooth.centre(&mixed.weights);
+                let bumps = LENGTH_SCALES.into_iter().zip(mixed.weights);
+                let bumps = bumps.map(|(scale, weights)| Bumps { scale, weights }).collect();
+                let kernel = Some(KernelPart { bumps, ..part.clone() });
+                Fitted { intercept, terms: Vec::new(), kernel, left_out: Some(mixed.left_out) }
             }
         };
         fitted.is_finite().then_some(fitted)
     }
 
-    fn level(&self, intercept: Intercept, groups: &[Vec<usize>]) -> Fitted {
-        let n = self.y.len();
-        let targets = self.raw_targets();
-        let total: f64 = targets.iter().sum();
-        let mut left_out = vec![0.0; n];
-        for group in groups {
-            let of_group: f64 = group.iter().filter_map(|i| targets.get(*i)).sum();
-            let rest = (total - of_group) * intercept.share(n.saturating_sub(group.len()));
-            for i in group {
-                if let Some(slot) = left_out.get_mut(*i) {
-                    *slot = rest;
-                }
-            }
-        }
-        let level = total * intercept.share(n);
-        let linear = Linear { intercept: level, terms: vec![Term::default(); self.features] };
-        Fitted { linear, kernel: None, left_out: Some(left_out) }
+    /// The linear kernel of the standardised rows.
+    fn linear(&self) -> Option<&Spectrum> {
+        self.linear.get_or_init(|| Spectrum::linear(&self.x)).as_ref()
     }
 
-    fn penalised(&self, penalty: f64, l1_ratio: f64) -> Option<Array1<f64>> {
-        let dataset = DatasetBase::new(self.x.view(), self.y.view());
-        // Without an absolute penalty the crate's duality gap never closes, and every sweep allowed is made.
-        let sweeps = if l1_ratio > 0.0 { 500 } else { RIDGE_SWEEPS };
-        let params = ElasticNet::params().penalty(penalty).l1_ratio(l1_ratio).tolerance(1e-4).max_iterations(sweeps);
-        Some(params.fit(&dataset).ok()?.hyperplane().clone())
-    }
-
-    fn pls(&self) -> Option<Array1<f64>> {
-        // Without covariance there is no direction, and linfa-pls would divide by its length.
-        let covariance = self.x.t().dot(&self.y);
-        if covariance.dot(&covariance) < 1e-12 {
-            return None;
-        }
-        let targets = self.y.clone().insert_axis(Axis(1));
-        let fitted = PlsRegression::params(1).fit(&DatasetBase::new(self.x.clone(), targets)).ok()?;
-        let answers: Vec<f64> = fitted.predict(&self.probes()).iter().copied().collect();
-        slopes(&answers)
-    }
-
-    fn support_vector(&self, cost: f64, tube: f64) -> Option<Array1<f64>> {
-        let cost = cost / self.columns.len() as f64;
-        let dataset = DatasetBase::new(self.x.clone(), self.y.clone());
-        let fitted = Svm::<f64, f64>::params().c_svr(cost, Some(tube)).eps(1e-3).linear_kernel().fit(&dataset).ok()?;
-        slopes(&fitted.predict(&self.probes()).to_vec())
-    }
-
-    /// Zero and each unit vector. The crates keep their weights private: predictions at these tell intercept and weights.
-    fn probes(&self) -> Array2<f64> {
-        let p = self.columns.len();
-        let mut probes = Array2::zeros((p + 1, p));
-        for (mut probe, j) in probes.rows_mut().into_iter().skip(1).zip(0..p) {
-            if let Some(one) = probe.get_mut(j) {
-                *one = 1.0;
-            }
-        }
-        probes
-    }
-
-    /// Raw targets: a shrunk intercept knows where zero is.
-    fn raw_targets(&self) -> Array1<f64> {
-        self.y.mapv(|y| if self.sd > 0.0 { y * self.sd + self.mean } else { self.mean })
-    }
-
-    fn linear_process(&self, intercept: Intercept, groups: &[Vec<usize>]) -> Option<Fitted> {
-        let process = GaussianProcess::params().intercept(intercept).groups(groups.to_vec());
-        let process = process.fit(&DatasetBase::new(self.x.clone(), self.raw_targets())).ok()?;
-        // The slopes are in units of the target already.
-        let linear = self.unfold(&process.slopes.mapv(|slope| slope / self.sd), process.intercept)?;
-        Some(Fitted { linear, kernel: None, left_out: Some(process.left_out().to_vec()) })
-    }
-
-    fn smooth_process(&self, intercept: Intercept, groups: &[Vec<usize>]) -> Option<Fitted> {
-        let (columns, components, projection) = self.projection()?;
-        let mut part = KernelPart { columns, components, projection, support: Vec::new(), bumps: Vec::new() };
-        // Projected as the model will: rounding is then the same in the fit and in use.
-        let standardised = self.x.rows();
-        let projected =
-            standardised.into_iter().flat_map(|row| part.project(row.iter().copied())).collect::<Vec<f64>>();
-        let projected = Array2::from_shape_vec((self.x.nrows(), components), projected).ok()?;
-        let kernel = Kernel::SquaredExponential(LENGTH_SCALES.to_vec());
-        let process = GaussianProcess::params().kernel(kernel).intercept(intercept).groups(groups.to_vec());
-        let process = process.fit(&DatasetBase::new(projected, self.raw_targets())).ok()?;
-        part.support = process.support.iter().map(|v| *v as f32).collect();
-        part.bumps =
-            process.bumps.iter().map(|(scale, weights)| Bumps { scale: *scale, weights: weights.to_vec() }).collect();
-        let linear = Linear { intercept: process.intercept, terms: vec![Term::default(); self.features] };
-        Some(Fitted { linear, kernel: Some(part), left_out: Some(process.left_out().to_vec()) })
+    /// Squared-exponential kernels of the rows' first components; the part has no bumps yet.
+    fn smooth(&self) -> Option<&(KernelPart, Smooth)> {
+        let made = || {
+            let (columns, components, projection) = self.projection()?;
+            let mut part = KernelPart { columns, components, projection, support: Vec::new(), bumps: Vec::new() };
+            // Projected as the model will: rounding is then the same in the fit and in use.
+            let projected: Vec<f64> = (0..self.x.rows).flat_map(|row| part.project(self.x.row(row))).collect();
+            part.support = projected.iter().map(|v| *v as f32).collect();
+            Some((part, Smooth::of(&projected, components, &LENGTH_SCALES)?))
+        };
+        self.smooth.get_or_init(made).as_ref()
     }
 
     /// The first principal components of the standardised rows, scaled so that a component's mean square is one on average.
     fn projection(&self) -> Option<(Vec<StandardColumn>, usize, Vec<f32>)> {
-        let n = self.x.nrows();
-        let (values, vectors) = self.x.dot(&self.x.t()).eigh().ok()?.sort_eig_desc();
-        let live = values.iter().take(COMPONENTS).take_while(|v| **v > 1e-9 * n as f64).count();
-        let power = values.iter().take(live).sum::<f64>() / (n * live.max(1)) as f64;
+        let (n, p) = (self.x.rows, self.x.len() as f64);
+        let Spectrum { values, vectors } = self.linear()?;
+        let values: Vec<f64> =
+            values.iter().map(|v| v * p).take(COMPONENTS).take_while(|v| *v > 1e-9 * n as f64).collect();
+        let live = values.len();
+        let power = values.iter().sum::<f64>() / (n * live.max(1)) as f64;
         if live == 0 || power <= 0.0 {
             return None;
         }
         let mut projection = vec![0.0_f32; self.columns.len() * live];
-        for (k, (value, vector)) in values.iter().zip(vectors.columns()).take(live).enumerate() {
-            let direction = self.x.t().dot(&vector) / (value * power).sqrt();
-            for (slot, d) in projection.iter_mut().skip(k).step_by(live).zip(&direction) {
-                *slot = *d as f32;
+        for (k, (value, vector)) in values.iter().zip(vectors.chunks_exact(n)).enumerate() {
+            let length = (value * power).sqrt();
+            for (slot, moment) in projection.iter_mut().skip(k).step_by(live).zip(self.x.moments(vector)) {
+                *slot = (moment / length) as f32;
             }
         }
         let columns = self.columns.iter().map(|c| StandardColumn {
@@ -229,24 +217,34 @@ impl Design {
         Some((columns.collect(), live, projection))
     }
 
-    /// Weights over standardised columns as weights over raw features.
-    fn unfold(&self, standardised: &Array1<f64>, level: f64) -> Option<Linear> {
-        let mut linear = Linear { intercept: level, terms: vec![Term::default(); self.features] };
-        for (column, weight) in self.columns.iter().zip(standardised) {
-            let raw = weight * self.sd / column.sd;
-            linear.intercept -= raw * column.mean;
-            if raw != 0.0 {
-                *linear.terms.get_mut(column.index)? = Term { weight: raw, low: column.low, high: column.high };
-            }
-        }
-        linear.is_finite().then_some(linear)
+    /// Slopes of standardised columns, in units of the target, as terms of raw features.
+    fn unfold(&self, slopes: impl Iterator<Item = f64>, level: f64) -> Fitted {
+        let mut intercept = level;
+        let term = |(column, slope): (&Column, f64)| {
+            let weight = slope / column.sd;
+            intercept -= weight * column.mean;
+            (weight != 0.0).then_some((column.index, Term { weight, low: column.low, high: column.high }))
+        };
+        let terms = self.columns.iter().zip(slopes).filter_map(term).collect();
+        Fitted { intercept, terms, kernel: None, left_out: None }
     }
 }
 
-/// Slopes from predictions at [`Design::probes`].
-fn slopes(answers: &[f64]) -> Option<Array1<f64>> {
-    let (zero, units) = answers.split_first()?;
-    Some(units.iter().map(|unit| unit - zero).collect())
+/// The mean, shrunk as the intercept is.
+fn level(targets: &[f64], intercept: Intercept, groups: &[Vec<usize>]) -> Fitted {
+    let n = targets.len();
+    let total: f64 = targets.iter().sum();
+    let mut left_out = vec![0.0; n];
+    for group in groups {
+        let of_group: f64 = group.iter().filter_map(|i| targets.get(*i)).sum();
+        let rest = (total - of_group) * intercept.share(n.saturating_sub(group.len()));
+        for i in group {
+            if let Some(slot) = left_out.get_mut(*i) {
+                *slot = rest;
+            }
+        }
+    }
+    Fitted { intercept: total * intercept.share(n), terms: Vec::new(), kernel: None, left_out: Some(left_out) }
 }
 
 /// Mean and population standard deviation; zeros of nothing.

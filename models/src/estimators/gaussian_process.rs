@@ -5,14 +5,16 @@
 //! eigenvectors are orthogonal to the intercept, and one eigendecomposition a kernel gives every noise of the grid and all left-out
 //! predictions in closed form (Rasmussen and Williams 2006, sections 2.2 and 5.4.2; Sundararajan and Keerthi 2001).
 
+use linfa::ParamGuard;
 use linfa::dataset::DatasetBase;
 use linfa::traits::{Fit, PredictInplace};
-use linfa::{Float, ParamGuard};
 use linfa_linalg::cholesky::SolveCInplace;
-use linfa_linalg::eigh::Eigh;
-use ndarray::{Array1, Array2, ArrayBase, ArrayView2, Axis, Data, Ix2};
+use ndarray::{Array1, Array2, ArrayBase, Axis, Data, Ix2};
 use thiserror::Error;
 
+use super::linear::Columns;
+use super::spectrum::{Smooth, Spectrum, squared_exponential};
+use crate::algebra::{add_scaled, dot};
 use crate::ensemble::{left_out_mixture, weights};
 
 /// Ratios of noise to signal variance that are averaged over.
@@ -152,98 +154,135 @@ impl GaussianProcess {
     }
 }
 
-/// One point of the grid.
-struct Point {
-    kernel: usize,
-    alpha: Array1<f64>,
-    left_out: Vec<f64>,
-}
-
-impl Fit<Array2<f64>, Array1<f64>, GaussianProcessError> for GaussianProcessValidParams {
+impl<F: Data<Elem = f64>> Fit<ArrayBase<F, Ix2>, Array1<f64>, GaussianProcessError> for GaussianProcessValidParams {
     type Object = GaussianProcess;
 
-    fn fit(&self, dataset: &DatasetBase<Array2<f64>, Array1<f64>>) -> Result<GaussianProcess, GaussianProcessError> {
-        let (x, y) = (dataset.records(), dataset.targets());
-        let n = x.nrows();
-        if n != y.len() || n < 2 {
+    fn fit(&self, dataset: &DatasetBase<ArrayBase<F, Ix2>, Array1<f64>>) -> Result<Self::Object, GaussianProcessError> {
+        let (x, y) = (dataset.records(), dataset.targets().to_vec());
+        let (n, columns) = (x.nrows(), x.ncols());
+        if n < 2 || y.len() != n {
             return Err(GaussianProcessError::Shape);
         }
-        let alone = || (0..n).map(|i| vec![i]).collect();
-        let groups = self.groups.clone().filter(|g| g.iter().flatten().all(|i| *i < n)).unwrap_or_else(alone);
-        let share = self.intercept.share(n);
-        let level = y.sum() * share;
-        let kernels = match &self.kernel {
-            Kernel::Linear => vec![linear(&x.view())],
-            Kernel::SquaredExponential(scales) => scales.iter().map(|l| squared_exponential(x, x, *l)).collect(),
-        };
-        let mut points = Vec::with_capacity(kernels.len() * NOISES.len());
-        for (kernel, matrix) in kernels.iter().enumerate() {
-            let (values, vectors) = centred(matrix).eigh().map_err(|_| GaussianProcessError::Decomposition)?;
-            let along = vectors.t().dot(y);
-            for noise in NOISES {
-                let shrunk: Array1<f64> = values.iter().map(|v| 1.0 / (v.max(0.0) + noise)).collect();
-                // Off the intercept's direction: there the kernel has nothing, and alpha is to sum to zero.
-                let live: Array1<f64> = values.iter().map(|v| if *v > 1e-10 * n as f64 { 1.0 } else { 0.0 }).collect();
-                let alpha = vectors.dot(&(&shrunk * &live * &along));
-                let smooth: Array1<f64> = values.iter().zip(&shrunk).map(|(v, s)| v.max(0.0) * s).collect();
-                let fitted = vectors.dot(&(&smooth * &along));
-                let residuals: Vec<f64> = y.iter().zip(&fitted).map(|(y, f)| y - level - f).collect();
-                let smoother = |i: usize, j: usize| {
-                    let along =
-                        vectors.row(i).into_iter().zip(vectors.row(j)).zip(&smooth).map(|((a, b), s)| a * b * s);
-                    share + along.sum::<f64>()
-                };
-                let mut left_out = y.to_vec();
-                for group in &groups {
-                    for (i, error) in group.iter().zip(left_out_errors(group, &residuals, smoother)?) {
-                        if let Some(slot) = left_out.get_mut(*i) {
-                            *slot -= error;
-                        }
-                    }
-                }
-                points.push(Point { kernel, alpha, left_out });
-            }
-        }
-        let predictions: Vec<&[f64]> = points.iter().map(|point| point.left_out.as_slice()).collect();
-        let targets: Vec<f64> = y.to_vec();
-        let equal = vec![1.0; points.len()];
-        let mixed = weights(&predictions, &targets, &equal);
-        let left_out = Array1::from(left_out_mixture(&predictions, &targets, &equal, &groups));
-        let mut alphas = vec![Array1::<f64>::zeros(n); kernels.len()];
-        for (point, weight) in points.iter().zip(&mixed) {
-            if let Some(alpha) = alphas.get_mut(point.kernel) {
-                alpha.scaled_add(*weight, &point.alpha);
-            }
-        }
-        let columns = x.ncols();
+        let alone: Vec<Vec<usize>> = (0..n).map(|i| vec![i]).collect();
+        let groups = self.groups.as_ref().unwrap_or(&alone);
+        let decomposed = GaussianProcessError::Decomposition;
         Ok(match &self.kernel {
             Kernel::Linear => {
-                let alpha = alphas.pop().unwrap_or_default();
-                let slopes = x.t().dot(&alpha) / columns.max(1) as f64;
                 let centre = x.mean_axis(Axis(0)).unwrap_or_default();
-                let intercept = level - centre.dot(&slopes);
-                GaussianProcess { support: Array2::zeros((0, columns)), bumps: Vec::new(), slopes, intercept, left_out }
+                let centred = Columns { rows: n, values: (x - &centre).t().iter().copied().collect() };
+                let spectrum = Spectrum::linear(&centred).ok_or(decomposed)?;
+                let mixed = mix(&[&spectrum], &y, self.intercept, groups)?;
+                let slopes = Array1::from(mixed.slopes(&centred));
+                let (support, bumps) = (Array2::zeros((0, columns)), Vec::new());
+                let intercept = mixed.level - centre.dot(&slopes);
+                GaussianProcess { support, bumps, slopes, intercept, left_out: mixed.left_out.into() }
             }
             Kernel::SquaredExponential(scales) => {
-                // Σ alpha = 0: of the centring only the constant Σ alphaᵢ · mean(kᵢ) is left.
-                let off: f64 = alphas.iter().zip(&kernels).map(|(alpha, k)| k.dot(alpha).mean().unwrap_or(0.0)).sum();
+                let rows: Vec<f64> = x.iter().copied().collect();
+                let smooth = Smooth::of(&rows, columns, scales).ok_or(decomposed)?;
+                let mixed = mix(&smooth.spectra(), &y, self.intercept, groups)?;
+                let intercept = mixed.level - smooth.centre(&mixed.weights);
                 GaussianProcess {
-                    support: x.clone(),
-                    bumps: scales.iter().copied().zip(alphas).collect(),
+                    support: x.to_owned(),
+                    bumps: scales.iter().copied().zip(mixed.weights.into_iter().map(Array1::from)).collect(),
                     slopes: Array1::zeros(columns),
-                    intercept: level - off,
-                    left_out,
+                    intercept,
+                    left_out: mixed.left_out.into(),
                 }
             }
         })
     }
 }
 
+/// The average over the grid of a kernel or several.
+pub(crate) struct Mixed {
+    /// Of each kernel, its weight at each row; they sum to zero.
+    pub(crate) weights: Vec<Vec<f64>>,
+    pub(crate) level: f64,
+    /// What is predicted for each row as if left out.
+    pub(crate) left_out: Vec<f64>,
+}
+
+impl Mixed {
+    /// Slopes of columns with a linear kernel.
+    pub(crate) fn slopes(&self, x: &Columns) -> Vec<f64> {
+        let mut slopes = self.weights.first().map(|weights| x.moments(weights)).unwrap_or_default();
+        slopes.iter_mut().for_each(|slope| *slope /= x.len().max(1) as f64);
+        slopes
+    }
+}
+
+/// Averages every kernel with every noise, each weighted by its left-out errors. `y`: raw targets.
+pub(crate) fn mix(
+    kernels: &[&Spectrum],
+    y: &[f64],
+    intercept: Intercept,
+    groups: &[Vec<usize>],
+) -> Result<Mixed, GaussianProcessError> {
+    let n = y.len();
+    let share = intercept.share(n);
+    let level = y.iter().sum::<f64>() * share;
+    let mut predictions = Vec::with_capacity(kernels.len() * NOISES.len());
+    for Spectrum { values, vectors, .. } in kernels {
+        let along: Vec<f64> = vectors.chunks_exact(n).map(|vector| dot(vector, y)).collect();
+        for noise in NOISES {
+            let (mut fitted, mut leverages) = (vec![level; n], vec![share; n]);
+            for ((value, along), vector) in values.iter().zip(&along).zip(vectors.chunks_exact(n)) {
+                let smooth = value / (value + noise);
+                for ((f, l), v) in fitted.iter_mut().zip(&mut leverages).zip(vector) {
+                    *f += smooth * along * v;
+                    *l += smooth * v * v;
+                }
+            }
+            let mut left_out = y.to_vec();
+            for group in groups {
+                if let [i] = group.as_slice() {
+                    if let (Some(slot), Some(f), Some(l)) = (left_out.get_mut(*i), fitted.get(*i), leverages.get(*i)) {
+                        *slot -= (*slot - f) / (1.0 - l).max(1e-6);
+                    }
+                    continue;
+                }
+                let smoother = |i: usize, j: usize| {
+                    let of = |(value, vector): (&f64, &[f64])| {
+                        Some(value / (value + noise) * vector.get(i)? * vector.get(j)?)
+                    };
+                    share + values.iter().zip(vectors.chunks_exact(n)).filter_map(of).sum::<f64>()
+                };
+                for (i, error) in group.iter().zip(left_out_errors(group, y, &fitted, smoother)?) {
+                    if let Some(slot) = left_out.get_mut(*i) {
+                        *slot -= error;
+                    }
+                }
+            }
+            predictions.push(left_out);
+        }
+    }
+    let predictions: Vec<&[f64]> = predictions.iter().map(Vec::as_slice).collect();
+    let equal = vec![1.0; predictions.len()];
+    let mixed = weights(&predictions, y, &equal);
+    let left_out = left_out_mixture(&predictions, y, &equal, groups);
+    let of_kernel = |(Spectrum { values, vectors, .. }, mixed): (&&Spectrum, &[f64])| {
+        let mut weights = vec![0.0; n];
+        for (value, vector) in values.iter().zip(vectors.chunks_exact(n)) {
+            let shrunk: f64 = NOISES.iter().zip(mixed).map(|(noise, weight)| weight / (value + noise)).sum();
+            add_scaled(&mut weights, shrunk * dot(vector, y), vector);
+        }
+        weights
+    };
+    let weights = kernels.iter().zip(mixed.chunks_exact(NOISES.len())).map(of_kernel).collect();
+    Ok(Mixed { weights, level, left_out })
+}
+
 impl<F: Data<Elem = f64>> PredictInplace<ArrayBase<F, Ix2>, Array1<f64>> for GaussianProcess {
     fn predict_inplace(&self, x: &ArrayBase<F, Ix2>, y: &mut Array1<f64>) {
         let mut found = x.dot(&self.slopes) + self.intercept;
         for (scale, alpha) in &self.bumps {
-            found += &squared_exponential(x, &self.support, *scale).dot(alpha);
+            for (found, x) in found.iter_mut().zip(x.rows()) {
+                for (alpha, z) in alpha.iter().zip(self.support.rows()) {
+                    let square: f64 = x.iter().zip(z).map(|(x, z)| (x - z) * (x - z)).sum();
+                    *found += alpha * squared_exponential(square, x.len(), *scale);
+                }
+            }
         }
         y.assign(&found);
     }
@@ -256,14 +295,12 @@ impl<F: Data<Elem = f64>> PredictInplace<ArrayBase<F, Ix2>, Array1<f64>> for Gau
 /// Errors of a group had it been left out: `(I − S)⁻¹ r` of its rows, for a linear smoother S and its residuals r.
 fn left_out_errors(
     group: &[usize],
-    residuals: &[f64],
+    y: &[f64],
+    fitted: &[f64],
     smoother: impl Fn(usize, usize) -> f64,
 ) -> Result<Vec<f64>, GaussianProcessError> {
-    let residual = |i: usize| residuals.get(i).copied().unwrap_or(0.0);
-    if let [i] = group {
-        return Ok(vec![residual(*i) / (1.0 - smoother(*i, *i)).max(1e-6)]);
-    }
     let place = |k: usize| group.get(k).copied().unwrap_or(0);
+    let residual = |i: usize| y.get(i).zip(fitted.get(i)).map_or(0.0, |(y, f)| y - f);
     let mut rest = Array2::from_shape_fn((group.len(), group.len()), |(a, b)| {
         (if a == b { 1.0 } else { 0.0 }) - smoother(place(a), place(b))
     });
@@ -272,37 +309,10 @@ fn left_out_errors(
     Ok(errors.iter().copied().collect())
 }
 
-fn linear(x: &ArrayView2<'_, f64>) -> Array2<f64> {
-    x.dot(&x.t()) / x.ncols().max(1) as f64
-}
-
-fn squared_exponential<A, B>(a: &ArrayBase<A, Ix2>, b: &ArrayBase<B, Ix2>, scale: f64) -> Array2<f64>
-where
-    A: Data<Elem = f64>,
-    B: Data<Elem = f64>,
-{
-    let columns = a.ncols().max(1) as f64;
-    let mut kernel = Array2::zeros((a.nrows(), b.nrows()));
-    for (mut row, x) in kernel.rows_mut().into_iter().zip(a.rows()) {
-        for (slot, z) in row.iter_mut().zip(b.rows()) {
-            let square: f64 = x.iter().zip(z).map(|(x, z)| (x - z) * (x - z)).sum();
-            *slot = (-square / columns / (2.0 * scale * scale)).exp();
-        }
-    }
-    kernel
-}
-
-fn centred<F: Float>(kernel: &Array2<F>) -> Array2<F> {
-    let (Some(rows), Some(columns), Some(mean)) = (kernel.mean_axis(Axis(1)), kernel.mean_axis(Axis(0)), kernel.mean())
-    else {
-        return kernel.clone();
-    };
-    kernel - &rows.insert_axis(Axis(1)) - &columns.insert_axis(Axis(0)) + mean
-}
-
 #[cfg(test)]
 mod tests {
     use linfa::traits::Predict;
+    use linfa_linalg::eigh::Eigh;
 
     use super::*;
 
@@ -314,24 +324,25 @@ mod tests {
 
     #[test]
     fn left_out_predictions_are_those_of_a_fit_without_the_row() {
-        // With one noise and the centre of all rows the closed form is exact; here the ridge solution is written out.
+        // With one kernel and noise the closed form is exact; here the ridge solution is written out.
         let set = dataset(9);
-        let (x, y) = (set.records(), set.targets());
-        for (kernel, noise) in [(linear(&x.view()), 0.1), (squared_exponential(x, x, 1.0), 0.3)] {
-            let k = centred(&kernel) / noise + 1e6;
-            let inverse =
-                (k + Array2::<f64>::eye(9)).eigh().map(|(v, q)| q.dot(&Array2::from_diag(&(1.0 / v))).dot(&q.t()));
-            let inverse = inverse.unwrap();
-            let alpha = inverse.dot(y);
-            let (values, vectors) = centred(&kernel).eigh().unwrap();
-            let smooth = values.mapv(|v| v.max(0.0) / (v.max(0.0) + noise));
-            let fitted = vectors.dot(&(&smooth * &vectors.t().dot(y))) + y.mean().unwrap();
-            for i in 0..9 {
-                let leverage = 1.0 / 9.0 + (0..9).map(|k| vectors[[i, k]].powi(2) * smooth[k]).sum::<f64>();
-                let closed = y[i] - (y[i] - fitted[i]) / (1.0 - leverage);
-                assert!((closed - (y[i] - alpha[i] / inverse[[i, i]])).abs() < 1e-4);
-            }
-        }
+        let (x, y) = (set.records(), set.targets().to_vec());
+        let rows: Vec<f64> = x.iter().copied().collect();
+        let smooth = Smooth::of(&rows, 2, &[1.0]).unwrap();
+        let alone: Vec<Vec<usize>> = (0..9).map(|i| vec![i]).collect();
+        let spectrum = smooth.spectra()[0];
+        let vectors = Array2::from_shape_vec((spectrum.values.len(), 9), spectrum.vectors.clone()).unwrap();
+        let kernel = vectors.t().dot(&Array2::from_diag(&Array1::from(spectrum.values.clone()))).dot(&vectors);
+        let predictions = NOISES.map(|noise| {
+            let inverse = (&kernel / noise + 1e6 + Array2::<f64>::eye(9)).eigh();
+            let inverse = inverse.map(|(v, q)| q.dot(&Array2::from_diag(&(1.0 / v))).dot(&q.t())).unwrap();
+            let alpha = inverse.dot(&Array1::from(y.clone()));
+            (0..9).map(|i| y[i] - alpha[i] / inverse[[i, i]]).collect::<Vec<f64>>()
+        });
+        let predictions: Vec<&[f64]> = predictions.iter().map(Vec::as_slice).collect();
+        let expected = left_out_mixture(&predictions, &y, &[1.0; 6], &alone);
+        let found = mix(&[spectrum], &y, Intercept::Free, &alone).unwrap().left_out;
+        assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4), "{found:?} {expected:?}");
     }
 
     #[test]

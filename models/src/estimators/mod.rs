@@ -2,10 +2,16 @@
 //!
 //! A candidate is a block of features, an estimator and its hyper-parameters, fitted to scores or to what a prior leaves of them.
 //! Features are standardised on the rows of the fit, and columns that are constant there are dropped. Ridge, elastic net, partial
-//! least squares and support vector regression come from the linfa crates; the Gaussian process is ours, behind the same traits.
+//! least squares and support vector regression solve the problems of the linfa crates of these names, and are tested against them;
+//! the Gaussian process is behind linfa's traits.
 
 pub(crate) mod design;
+mod eigen;
+mod elastic_net;
 pub mod gaussian_process;
+pub(crate) mod linear;
+mod spectrum;
+mod support_vector;
 
 use serde::{Deserialize, Serialize};
 

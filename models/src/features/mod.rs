@@ -54,6 +54,10 @@ pub enum Block {
 }
 
 impl Block {
+    /// Every block.
+    pub const ALL: [Self; 7] =
+        [Self::Times, Self::Whole, Self::Movement, Self::OrientationFree, Self::PerAxis, Self::Both, Self::All];
+
     /// Positions of the block in the feature vector, ascending.
     pub fn columns(self) -> impl Iterator<Item = usize> {
         let whole = whole::NAMES.len();

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::card::{WeightedCandidate, rounded};
 use crate::ensemble::{left_out_mixture, weights};
-use crate::estimators::design::{Design, Fitted};
+use crate::estimators::design::{Designs, Fitted, Targets};
 use crate::estimators::gaussian_process::Intercept;
 use crate::estimators::{Candidate, Estimator, Target, own_candidates, remainder_candidates};
 use crate::features::FEATURES;
@@ -38,43 +38,71 @@ pub(crate) fn members(
     units: &[Vec<usize>],
     common: Option<(&[f64], Intercept)>,
 ) -> Vec<Member> {
+    let designs = Repeated::new(rows, units);
     let mass = if common.is_some() { WITHOUT_PRIOR } else { 1.0 };
-    let own = own_candidates().into_iter().filter_map(|candidate| {
-        let (fitted, left_out) = fit(rows, scores, units, candidate, Intercept::Free)?;
+    let own = common.is_none() || rows.len() >= MIN_TO_FIT;
+    let candidates = own_candidates().into_iter().filter(|_| own);
+    let targets = designs.targets(scores.to_vec());
+    let own = candidates.filter_map(|candidate| {
+        let (fitted, left_out) = designs.fit(&targets, candidate, Intercept::Free)?;
         Some(Member { candidate, fitted, left_out, mass })
     });
     let Some((predicted, intercept)) = common else { return own.collect() };
-    let remainders: Vec<f64> = scores.iter().zip(predicted).map(|(s, p)| s - p).collect();
+    let remainders = designs.targets(scores.iter().zip(predicted).map(|(s, p)| s - p).collect());
     let remainder = remainder_candidates().into_iter().filter_map(|candidate| {
-        let (fitted, left_out) = fit(rows, &remainders, units, candidate, intercept)?;
+        let (fitted, left_out) = designs.fit(&remainders, candidate, intercept)?;
         let left_out = left_out.iter().zip(predicted).map(|(left_out, p)| left_out + p).collect();
         Some(Member { candidate, fitted, left_out, mass: 1.0 })
     });
-    own.filter(|_| rows.len() >= MIN_TO_FIT).chain(remainder).collect()
+    own.chain(remainder).collect()
 }
 
-/// Fits a candidate to all rows, and says what it predicts for each as if left out.
-fn fit(
-    rows: &[&[f64]],
-    targets: &[f64],
-    units: &[Vec<usize>],
-    candidate: Candidate,
-    intercept: Intercept,
-) -> Option<(Fitted, Vec<f64>)> {
-    if candidate.estimator != Estimator::Mean && units.len() < MIN_TO_FIT {
-        return None;
+/// All rows, and those that are left of them in each fold.
+struct Repeated<'a> {
+    units: &'a [Vec<usize>],
+    whole: Designs<'a>,
+    /// What is left out, and the rest.
+    folds: Vec<(Vec<usize>, Designs<'a>)>,
+}
+
+impl<'a> Repeated<'a> {
+    fn new(rows: &[&'a [f64]], units: &'a [Vec<usize>]) -> Self {
+        let fold = |out: Vec<usize>| {
+            let designs = Designs::new(without(rows, &out));
+            (out, designs)
+        };
+        Self { units, whole: Designs::new(rows.to_vec()), folds: folds(units).into_iter().map(fold).collect() }
     }
-    let mut fitted = Design::new(rows, targets, candidate.block).fit(candidate.estimator, intercept, units)?;
-    if let Some(left_out) = fitted.left_out.take() {
-        return left_out.iter().all(|p| p.is_finite()).then_some((fitted, left_out));
+
+    /// Of all rows first, then of each fold.
+    fn targets(&self, all: Vec<f64>) -> (Targets, Vec<Targets>) {
+        let in_folds = self.folds.iter().map(|(out, _)| Targets::new(without(&all, out))).collect();
+        (Targets::new(all), in_folds)
     }
-    let mut left_out = vec![f64::NAN; rows.len()];
-    for out in folds(units) {
-        let (in_rows, in_targets) = without(rows, targets, &out);
-        let fitted = Design::new(&in_rows, &in_targets, candidate.block).fit(candidate.estimator, intercept, &[])?;
-        place(&mut left_out, rows, &out, |row| fitted.predict(row));
+
+    /// Fits a candidate to all rows, and says what it predicts for each as if left out.
+    fn fit(
+        &self,
+        (all, in_folds): &(Targets, Vec<Targets>),
+        Candidate { block, estimator, .. }: Candidate,
+        intercept: Intercept,
+    ) -> Option<(Fitted, Vec<f64>)> {
+        if estimator != Estimator::Mean && self.units.len() < MIN_TO_FIT {
+            return None;
+        }
+        let mut fitted = self.whole.of(block)?.fit(all, estimator, intercept, self.units)?;
+        let left_out = if let Some(left_out) = fitted.left_out.take() {
+            left_out
+        } else {
+            let mut left_out = vec![f64::NAN; self.whole.rows().len()];
+            for ((out, designs), targets) in self.folds.iter().zip(in_folds) {
+                let fitted = designs.of(block)?.fit(targets, estimator, intercept, &[])?;
+                place(&mut left_out, self.whole.rows(), out, |row| fitted.predict(row));
+            }
+            left_out
+        };
+        left_out.iter().all(|p| p.is_finite()).then_some((fitted, left_out))
     }
-    left_out.iter().all(|p| p.is_finite()).then_some((fitted, left_out))
 }
 
 /// Predicts what was left out, each into its place.
@@ -111,7 +139,7 @@ pub(crate) fn average(members: &[Member], scores: &[f64], units: &[Vec<usize>]) 
 pub(super) fn nested_predictions(rows: &[&[f64]], scores: &[f64], units: &[Vec<usize>]) -> Vec<f64> {
     let mut found = vec![f64::NAN; rows.len()];
     for out in folds(units) {
-        let (in_rows, in_scores) = without(rows, scores, &out);
+        let (in_rows, in_scores) = (without(rows, &out), without(scores, &out));
         // Positions move up by as many as were left out before them.
         let moved = |i: &usize| i - out.iter().filter(|o| *o < i).count();
         let kept = units.iter().filter(|unit| unit.iter().all(|i| !out.contains(i)));
@@ -125,9 +153,8 @@ pub(super) fn nested_predictions(rows: &[&[f64]], scores: &[f64], units: &[Vec<u
     found
 }
 
-fn without<'a>(rows: &[&'a [f64]], targets: &[f64], out: &[usize]) -> (Vec<&'a [f64]>, Vec<f64>) {
-    let kept = rows.iter().zip(targets).enumerate().filter(|(i, _)| !out.contains(i));
-    kept.map(|(_, (row, target))| (*row, *target)).unzip()
+fn without<T: Copy>(all: &[T], out: &[usize]) -> Vec<T> {
+    all.iter().enumerate().filter(|(i, _)| !out.contains(i)).map(|(_, value)| *value).collect()
 }
 
 /// Positions that are left out together: those of one group, or each alone.
@@ -167,7 +194,7 @@ pub(super) fn assemble(
             continue;
         }
         common += if candidate.target == Target::Remainder { *weight } else { 0.0 };
-        linear.add(&fitted.linear, *weight);
+        fitted.add_to(&mut linear, *weight);
         kernels.extend(fitted.kernel.map(|kernel| kernel.scaled(*weight)));
         candidates.push(WeightedCandidate { candidate, weight: rounded(*weight) });
     }

@@ -5,13 +5,11 @@
 //! patient's model is fitted to what the prior leaves, with its level shrunk towards the common one: with few recordings the common
 //! part leads, with many one's own. Everything that says how good the prior is comes from people left out of it.
 
-use linfa_linalg::cholesky::SolveCInplace;
-use ndarray::{Array1, Array2, Axis};
+mod pooled;
 
-use crate::ensemble::weights;
-use crate::estimators::design::mean_and_sd;
+use self::pooled::Pooled;
 use crate::estimators::gaussian_process::Intercept;
-use crate::features::{Block, FEATURES};
+use crate::features::FEATURES;
 use crate::interval::{conformal_quantile, mean_square, shrunk_variance, student_t};
 use crate::model::{Linear, ModelError, SCORE_RANGE, Term, TrainedModel, Unchecked};
 use crate::novelty::{Envelope, Known};
@@ -27,10 +25,6 @@ pub const MAX_OF_ONE: usize = 30;
 const MIN_OF_ONE: usize = 3;
 /// People are left out one at a time, or in as many folds.
 const FOLDS: usize = 12;
-/// Blocks whose slopes are averaged …
-const BLOCKS: [Block; 5] = [Block::Times, Block::Movement, Block::OrientationFree, Block::PerAxis, Block::All];
-/// … and penalties a column, in units of a column's variance within people.
-const STRENGTHS: [f64; 5] = [0.001, 0.003, 0.01, 0.03, 0.1];
 /// Variance between people is no less than this share of the noise: three people may agree by luck.
 const LEAST_BETWEEN: f64 = 0.05;
 /// How many recordings the common error variance counts for in a person's own.
@@ -228,139 +222,6 @@ impl Judged<'_> {
         let Person { rows, scores, units } = self.person;
         let members = members(rows, scores, units, Some((&self.predicted, intercept)));
         average(&members, scores, units).left_out.iter().zip(scores).map(|(p, s)| p - s).collect()
-    }
-}
-
-/// Everybody's recordings about their own means.
-struct Pooled {
-    /// Of each feature.
-    means: Vec<f64>,
-    within: Vec<f64>,
-    overall: Vec<f64>,
-    lows: Vec<f64>,
-    highs: Vec<f64>,
-}
-
-impl Pooled {
-    fn of(people: &[Person<'_>]) -> Option<Self> {
-        let mut pooled = Self { means: vec![], within: vec![], overall: vec![], lows: vec![], highs: vec![] };
-        for j in 0..FEATURES {
-            let column = |p: &Person<'_>| p.rows.iter().filter_map(|r| r.get(j).copied()).collect::<Vec<f64>>();
-            let columns: Vec<Vec<f64>> = people.iter().map(column).collect();
-            let all: Vec<f64> = columns.iter().flatten().copied().collect();
-            let within: Vec<f64> = columns
-                .iter()
-                .flat_map(|c| {
-                    let (mean, _) = mean_and_sd(c);
-                    c.iter().map(move |v| v - mean)
-                })
-                .collect();
-            let (mean, overall) = mean_and_sd(&all);
-            let (_, deviation) = mean_and_sd(&within);
-            let varies = deviation > 1e-7 * (1.0 + mean.abs());
-            pooled.means.push(mean);
-            pooled.overall.push(overall);
-            pooled.within.push(if varies { deviation } else { 0.0 });
-            let (low, high) = all.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-            // Half of what everybody together spans, beyond what anybody did.
-            pooled.lows.push(low - (high - low) / 2.0);
-            pooled.highs.push(high + (high - low) / 2.0);
-        }
-        pooled.within.iter().any(|deviation| *deviation > 0.0).then_some(pooled)
-    }
-
-    /// Slopes without each fold's people, and, last, of all.
-    fn slopes(&self, people: &[Person<'_>], folds: usize) -> Option<Vec<Linear>> {
-        let targets: Vec<Vec<f64>> = people
-            .iter()
-            .map(|p| {
-                let level = mean(p.scores.iter().copied());
-                p.scores.iter().map(|s| s - level).collect()
-            })
-            .collect();
-        let flat: Vec<f64> = targets.iter().flatten().copied().collect();
-        // No slopes at all come first: what is predicted of a difference then is none.
-        let mut left_out = vec![vec![0.0; flat.len()]];
-        let mut fits: Vec<Vec<Array1<f64>>> = vec![vec![Array1::zeros(FEATURES); folds + 1]];
-        for block in BLOCKS {
-            let columns: Vec<usize> =
-                block.columns().filter(|j| self.within.get(*j).is_some_and(|deviation| *deviation > 0.0)).collect();
-            if columns.is_empty() {
-                continue;
-            }
-            let designs: Vec<Array2<f64>> = people.iter().map(|person| self.design(person, &columns)).collect();
-            let grams: Vec<Array2<f64>> = designs.iter().map(|x| x.t().dot(x)).collect();
-            let moments: Vec<Array1<f64>> =
-                designs.iter().zip(&targets).map(|(x, y)| x.t().dot(&Array1::from(y.clone()))).collect();
-            for strength in STRENGTHS {
-                let solve = |fold: usize| {
-                    let mut gram = Array2::zeros((columns.len(), columns.len()));
-                    let (mut moment, mut rows) = (Array1::zeros(columns.len()), 0);
-                    for (i, ((g, m), y)) in grams.iter().zip(&moments).zip(&targets).enumerate() {
-                        if i % folds != fold {
-                            gram += g;
-                            moment += m;
-                            rows += y.len();
-                        }
-                    }
-                    gram.diag_mut().mapv_inplace(|d| d + strength * (columns.len() * rows) as f64);
-                    Some(gram.solvec_into(moment.insert_axis(Axis(1))).ok()?.remove_axis(Axis(1)))
-                };
-                let found: Vec<Array1<f64>> = (0..=folds).map(solve).collect::<Option<_>>()?;
-                left_out.push(
-                    designs
-                        .iter()
-                        .enumerate()
-                        .filter_map(|(i, x)| Some(x.dot(found.get(i % folds)?).to_vec()))
-                        .flatten()
-                        .collect(),
-                );
-                fits.push(found.iter().map(|w| self.spread(w, &columns)).collect());
-            }
-        }
-        let left_out: Vec<&[f64]> = left_out.iter().map(Vec::as_slice).collect();
-        let mixed = weights(&left_out, &flat, &vec![1.0; left_out.len()]);
-        let average = |fold: usize| {
-            let mut sum = Array1::<f64>::zeros(FEATURES);
-            for (fit, weight) in fits.iter().zip(&mixed) {
-                if let Some(fit) = fit.get(fold) {
-                    sum.scaled_add(*weight, fit);
-                }
-            }
-            self.linear(&sum)
-        };
-        Some((0..=folds).map(average).collect())
-    }
-
-    /// A person's rows about their mean, in units of the deviation within people.
-    fn design(&self, person: &Person<'_>, columns: &[usize]) -> Array2<f64> {
-        let mut x = Array2::zeros((person.rows.len(), columns.len()));
-        for (mut column, j) in x.columns_mut().into_iter().zip(columns) {
-            let values: Vec<f64> = person.rows.iter().filter_map(|row| row.get(*j).copied()).collect();
-            let (mean, _) = mean_and_sd(&values);
-            let deviation = self.within.get(*j).copied().unwrap_or(1.0);
-            for (slot, value) in column.iter_mut().zip(&values) {
-                *slot = (value - mean) / deviation;
-            }
-        }
-        x
-    }
-
-    /// Weights of some standardised columns as weights of raw features.
-    fn spread(&self, weights: &Array1<f64>, columns: &[usize]) -> Array1<f64> {
-        let mut all = Array1::zeros(FEATURES);
-        for (weight, j) in weights.iter().zip(columns) {
-            if let (Some(slot), Some(deviation)) = (all.get_mut(*j), self.within.get(*j)) {
-                *slot = weight / deviation;
-            }
-        }
-        all
-    }
-
-    fn linear(&self, weights: &Array1<f64>) -> Linear {
-        let terms = weights.iter().zip(&self.lows).zip(&self.highs);
-        let terms = terms.map(|((weight, low), high)| Term { weight: *weight, low: *low, high: *high }).collect();
-        Linear { intercept: 0.0, terms }
     }
 }
 
