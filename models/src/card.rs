@@ -13,14 +13,8 @@ pub const FORMAT_VERSION: u32 = 2;
 pub const FORMER_VERSION: u32 = 1;
 
 /// Crates whose version decides what a training run gives.
-const SOFTWARE: [(&str, &str); 6] = [
-    ("stance-models", env!("CARGO_PKG_VERSION")),
-    ("linfa-elasticnet", "0.8.1"),
-    ("linfa-linalg", "0.2.1"),
-    ("linfa-pls", "0.8.1"),
-    ("linfa-svm", "0.8.1"),
-    ("realfft", "3.5.1"),
-];
+const SOFTWARE: [(&str, &str); 3] =
+    [("stance-models", env!("CARGO_PKG_VERSION")), ("linfa-linalg", "0.2.1"), ("realfft", "3.5.1")];
 
 /// Provenance and quality of one trained model. Errors are mean absolute errors in score points.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,6 +2,7 @@
 //! all who score.
 
 use super::compute::Compute;
+use super::metrics::{Metrics, ScoreSigns};
 use super::supervision::Handle;
 use super::updates::Updates;
 use super::work::{Assignment, JobError};
@@ -36,6 +37,8 @@ pub struct ScorerDeps {
     pub engine: Engine,
     /// Tells who waits.
     pub updates: Updates,
+    /// What tells of drift.
+    pub metrics: Metrics,
 }
 
 /// The actor: one of the pool.
@@ -94,7 +97,14 @@ impl ScorerDeps {
             backend: self.backend.name(),
         };
         match self.database.finish_scoring(job.fence, recording.id, &score, self.clock.now()).await? {
-            AfterScoring::Scored => {}
+            AfterScoring::Scored => self.metrics.score_given(&ScoreSigns {
+                novelty: score.novelty,
+                unlike_training: score.unlike_training,
+                provisional: score.provisional,
+                outside_training_range: row
+                    .score_range
+                    .is_some_and(|(lowest, highest)| score.value < lowest || score.value > highest),
+            }),
             AfterScoring::ModelRetired => return Err(JobError::Retry("model retired")),
         }
         self.updates.publish(recording.id, true);
@@ -107,6 +117,7 @@ impl ScorerDeps {
         let features = self.compute.run(move || features_of_document(raw)).await?;
         let features = features.map_err(|error| JobError::dead("unusable_samples", &error.to_string()))?;
         self.database.replace_features(recording.id, FEATURE_SET, &features).await?;
+        self.metrics.features_renewed();
         Ok(features)
     }
 }

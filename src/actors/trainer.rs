@@ -36,6 +36,8 @@ pub struct TrainerDeps {
     pub updates: Updates,
     /// Randomness, for models' names.
     pub entropy: Entropy,
+    /// What was judged of models.
+    pub metrics: Metrics,
     /// From how many recordings on.
     pub rule: TrainingRule,
 }

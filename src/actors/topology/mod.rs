@@ -162,6 +162,7 @@ impl Topology {
             backend: Backend::Local,
             engine: engine.clone(),
             updates: updates.clone(),
+            metrics: metrics.clone(),
         };
         let (scorers, scorer_supervisors): (Vec<_>, Vec<_>) = (0..config.scoring.workers)
             .map(|_| {
@@ -179,6 +180,7 @@ impl Topology {
             ledger: ledger.clone(),
             updates: updates.clone(),
             entropy: entropy.clone(),
+            metrics: metrics.clone(),
             rule,
         };
         let trainers = Trainers::new(

@@ -165,6 +165,7 @@ impl TrainerDeps {
         };
         let others = model.sources.len();
         let verdict = verdict.name();
+        self.metrics.model_trained(verdict);
         tracing::info!(model = %model.version, recordings = own.count, others, verdict, queued, "a model was trained");
         self.ledger.wake(JobKind::Score);
         self.updates.publish(job.subject, true);
