@@ -37,7 +37,7 @@ async fn a_models_card_is_found_and_read_by_a_program_and_by_a_person() {
 
     for accept in [None, Some("*/*"), Some("application/json"), Some("image/png, application/json;q=0.5")] {
         let answer = asked(&clinic, path, accept).await;
-        assert_eq!((answer.status, &answer.headers["content-type"].as_bytes()[..]), (200, &b"application/json"[..]));
+        assert_eq!((answer.status, answer.headers["content-type"].as_bytes()), (200, &b"application/json"[..]));
         assert_eq!(answer.headers["cache-control"], "no-store");
         let body = &answer.body;
         assert_eq!(
