@@ -74,8 +74,8 @@ BEGIN
 END
 $$;
 
--- Whether the patients of a care provider whom the patient has as well know enough of a movement to learn from: three others with
--- three training recordings each.
+-- Whether the patients of a care provider whom the patient has, and no other, know enough of a movement to learn from: three others
+-- with three training recordings each.
 CREATE FUNCTION others_can_teach(_patient text, _movement text, _care_provider text) RETURNS boolean
 LANGUAGE sql STABLE AS $$
     SELECT count(*) >= 3 FROM (
@@ -84,7 +84,10 @@ LANGUAGE sql STABLE AS $$
                 AND other.patient_id <> own.patient_id
             JOIN training_counts ON training_counts.patient_id = other.patient_id
                 AND training_counts.movement = _movement AND recordings >= 3
-        WHERE own.patient_id = _patient AND own.care_provider_id = _care_provider LIMIT 3) AS teachers
+        WHERE own.patient_id = _patient AND own.care_provider_id = _care_provider
+            AND NOT EXISTS (SELECT FROM patient_care_providers AS elsewhere
+                            WHERE elsewhere.patient_id = _patient AND elsewhere.care_provider_id <> _care_provider)
+        LIMIT 3) AS teachers
 $$;
 
 -- As before; what serves is asked for, and where nothing does and others can teach, a provisional model is.
@@ -130,6 +133,10 @@ BEGIN
     _after := CASE
         WHEN _recording.training AND _trainings >= _minimum AND (_trainings - _minimum) % greatest(_every, 1) = 0
             THEN 'training_queued'
+        -- The model that serves lives of the others as yet: with each of the patient's own it takes more from these.
+        WHEN _recording.training AND _trainings < _minimum AND _from_others AND EXISTS (
+            SELECT FROM models WHERE verdict = 'provisional'
+                AND model_version = serving_model(_recording.patient_id, _recording.movement)) THEN 'training_queued'
         WHEN _recording.training THEN 'counted'
         WHEN serving_model(_recording.patient_id, _recording.movement) IS NOT NULL THEN 'score_queued'
         ELSE 'awaits_model'
@@ -139,6 +146,9 @@ BEGIN
     ELSIF _after = 'score_queued' THEN
         PERFORM enqueue_job('score', _id, _recording.lane, _now);
     ELSIF _after = 'awaits_model' AND _from_others
+        AND NOT EXISTS (SELECT FROM jobs JOIN recordings ON kind = 'train' AND subject = test_event_id
+                        WHERE patient_id = _recording.patient_id AND movement = _recording.movement
+                            AND status = 'awaiting_model' AND jobs.state <> 'dead')
         AND others_can_teach(_recording.patient_id, _recording.movement, _recording.lane) THEN
         PERFORM enqueue_job('train', _id, _recording.lane, _now);
         _after := 'provisional_queued';
@@ -188,6 +198,7 @@ BEGIN
         UNION ALL
         SELECT FROM training_counts
         WHERE patient_id = _patient AND movement = _movement AND generation <> _generation
+            AND coalesce(_last_ordinal, _training_recordings) > 0
     ) THEN
         RETURN -1;
     END IF;

@@ -66,7 +66,7 @@ pub struct Inference {
 pub struct Asked {
     /// Its name.
     pub name: ModelName,
-    /// Its version; the newest where none is named.
+    /// Its version; the one that serves where none is named.
     pub version: Option<ModelVersion>,
 }
 
@@ -246,7 +246,7 @@ impl Inference {
         Ok(listed.into_iter().map(listing).collect())
     }
 
-    /// Loads a model, whose newest version may be asked from now on.
+    /// Loads a model, of which the version that serves may be asked from now on.
     ///
     /// # Errors
     /// [`ServiceError`].

@@ -92,7 +92,8 @@ impl ScorerDeps {
             upper: Some(prediction.upper),
             provisional: row.provisional,
             unlike_training: prediction.is_unlike_training(),
-            novelty: Some(prediction.novelty),
+            // None lies at no distance: the model does not know where its recordings lie.
+            novelty: (prediction.novelty > 0.0).then_some(prediction.novelty),
             model_version: row.version.clone(),
             backend: self.backend.name(),
         };

@@ -35,6 +35,7 @@ pub(super) fn decide(config: &Config, model: &Model, decision: Decision) -> anyh
                 Decided::Serving(Some(serving)) => Ok(format!("{serving} serves now")),
                 Decided::Serving(None) => Ok("no model serves now: recordings wait for the next".to_owned()),
                 Decided::NoModel => bail!("there is no model of version {version} any more"),
+                Decided::NotPinned => bail!("the model of version {version} is not pinned"),
                 Decided::Retired => bail!("the model is retired: a recording that it learned from was deleted, or one of the patient's own came"),
             }
         };

@@ -71,6 +71,7 @@ struct Scored {
     score: f64,
     lower: f64,
     upper: f64,
+    novelty: f64,
 }
 
 /// Reads a body; what it asks for, and in which form it is answered.
@@ -129,7 +130,12 @@ fn lines(body: &[u8]) -> Result<Vec<Vec<f64>>, PayloadError> {
 pub(super) fn write(form: &Form, model: &str, predictions: &[Prediction]) -> serde_json::Result<Written> {
     match form {
         Form::Predictions => {
-            let scored = predictions.iter().map(|p| Scored { score: p.value, lower: p.lower, upper: p.upper });
+            let scored = predictions.iter().map(|p| Scored {
+                score: p.value,
+                lower: p.lower,
+                upper: p.upper,
+                novelty: p.novelty,
+            });
             let document = serde_json::json!({ "predictions": scored.collect::<Vec<_>>() });
             Ok(Written { media: "application/json", body: serde_json::to_vec(&document)? })
         }

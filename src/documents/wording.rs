@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 
 /// What who reads a score must know before they rely on it; nothing for most.
 pub(super) fn cautions(score: &Score) -> Vec<&'static str> {
-    let provisional = "Provisional: no recording of this patient was scored by a clinician when the model was made. It \
-                       follows what recordings of other patients of the care provider have in common.";
+    let provisional = "Provisional: too few recordings of this patient were scored by a clinician for a model of their own. \
+                       It follows mostly what recordings of other patients of the care provider have in common.";
     let unlike = "Do not rely on this score: the recording is unlike those that the model learned from.";
     [(score.provisional, provisional), (score.unlike_training, unlike)]
         .into_iter()

@@ -15,7 +15,8 @@ pub const RECORDING_INPUT: &str = "recording";
 /// One of the numbers of a prediction.
 type Reading = fn(&Prediction) -> f64;
 /// What every model gives, one number a row.
-const OUTPUTS: [(&str, Reading); 3] = [("score", |p| p.value), ("lower", |p| p.lower), ("upper", |p| p.upper)];
+const OUTPUTS: [(&str, Reading); 4] =
+    [("score", |p| p.value), ("lower", |p| p.lower), ("upper", |p| p.upper), ("novelty", |p| p.novelty)];
 /// What makes the models.
 pub const PLATFORM: &str = "stance";
 
@@ -37,9 +38,9 @@ pub fn inputs() -> [Described; 2] {
     ]
 }
 
-/// What every model gives: the score with its 90 % interval.
+/// What every model gives: the score with its 90 % interval, and how unlike training the row is.
 #[must_use]
-pub fn outputs() -> [Described; 3] {
+pub fn outputs() -> [Described; 4] {
     OUTPUTS.map(|(name, _)| Described { name, datatype: "FP64", shape: vec![-1] })
 }
 
@@ -53,7 +54,7 @@ pub enum ExchangeError {
     #[error("input '{0}': its shape must be rows")]
     Shape(&'static str),
     /// An output that no model gives.
-    #[error("there is no such output; there are score, lower and upper")]
+    #[error("there is no such output; there are score, lower, upper and novelty")]
     Output,
 }
 

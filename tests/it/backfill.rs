@@ -20,7 +20,7 @@ const STATE: [&str; 4] = [
         status, samples, sampling_rate_hz, failure_code FROM recordings ORDER BY 1",
     "SELECT test_event_id, patient_id, test_type, doctor_score, start_time, end_time, balance_score IS NULL FROM test_events ORDER BY 1",
     "SELECT patient_id, movement, recordings FROM training_counts ORDER BY 1",
-    "SELECT patient_id, movement, training_recordings FROM models ORDER BY 1, 3",
+    "SELECT patient_id, movement, training_recordings FROM models WHERE verdict <> 'provisional' ORDER BY 1, 3",
 ];
 
 /// Of ten patients, each of whom has 25 training recordings.

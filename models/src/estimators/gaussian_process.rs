@@ -160,7 +160,7 @@ impl<F: Data<Elem = f64>> Fit<ArrayBase<F, Ix2>, Array1<f64>, GaussianProcessErr
     fn fit(&self, dataset: &DatasetBase<ArrayBase<F, Ix2>, Array1<f64>>) -> Result<Self::Object, GaussianProcessError> {
         let (x, y) = (dataset.records(), dataset.targets().to_vec());
         let (n, columns) = (x.nrows(), x.ncols());
-        if n < 2 || y.len() != n {
+        if n < 2 || columns == 0 || y.len() != n {
             return Err(GaussianProcessError::Shape);
         }
         let alone: Vec<Vec<usize>> = (0..n).map(|i| vec![i]).collect();

@@ -25,10 +25,12 @@ const MOST_ATTEMPTS: i64 = 32;
 
 /// What the numbers are made from.
 struct Lesson {
-    /// The patient's own recordings; none for a provisional model.
+    /// The patient's own recordings.
     own: Option<TrainingSet>,
     /// Those of other patients.
     others: Vec<TrainingSet>,
+    /// Whether the patient's own are too few for a model that could do without the others.
+    provisional: bool,
     params: TrainParams,
     /// The artifact of the model that serves.
     current: Option<Bytes>,
@@ -44,8 +46,8 @@ struct Learned {
 }
 
 impl TrainerDeps {
-    /// Trains, judges and keeps the model that a job asks for: on the patient's own training recordings, or, where the recording is
-    /// none, a provisional one.
+    /// Trains, judges and keeps the model that a job asks for: on the patient's own training recordings, or, where these are too few, a
+    /// provisional one, in which the others' experience leads.
     pub(super) async fn train(&self, job: &Job) -> Result<(), JobError> {
         let row = job.recording.clone();
         let row = row.ok_or_else(|| JobError::dead("recording_gone", "the recording was deleted"))?;
@@ -53,21 +55,26 @@ impl TrainerDeps {
             self.objects.delete(&artifact_key(job, &row, lease).1).await?;
         }
         let serving = self.database.serving_model(&row.patient, &row.movement).await?;
-        let own = match row.training_ordinal {
-            None if serving.as_ref().is_some_and(|(_, outdated)| !outdated) => {
-                return Ok(self.database.end_job(job.fence).await?);
-            }
-            None => TrainingRecordings::default(),
-            Some(last) => {
-                let newest = u32::try_from(MAX_RECORDINGS).unwrap_or(u32::MAX);
-                let found = self.database.training_recordings(&row.patient, &row.movement, last, newest).await?;
-                if found.count < self.rule.minimum {
-                    // Some were deleted; the one that makes them enough again queues another training.
-                    return self.end_without_model(job, &row).await;
-                }
-                found
-            }
+        if row.training_ordinal.is_none() && serving.as_ref().is_some_and(|(_, outdated)| !outdated) {
+            return Ok(self.database.end_job(job.fence).await?);
+        }
+        let (last, newest) = (row.training_ordinal.unwrap_or(i64::MAX), u32::try_from(MAX_RECORDINGS));
+        let own =
+            self.database.training_recordings(&row.patient, &row.movement, last, newest.unwrap_or(u32::MAX)).await?;
+        let provisional = own.count < self.rule.minimum;
+        let own = if row.training_ordinal.is_some() || provisional {
+            own
+        } else {
+            // What a model made of them was not good enough, or was taken back: the others alone answer.
+            TrainingRecordings { generation: own.generation, ..TrainingRecordings::default() }
         };
+        let provisional = provisional || row.training_ordinal.is_none();
+        let last = own.newest.last().map_or(0, |last| last.ordinal);
+        if provisional && self.database.withdrawn_up_to(&row.patient, &row.movement).await?.is_some_and(|to| to >= last)
+        {
+            // An operator took what could be made of these back.
+            return self.end_without_model(job, &row).await;
+        }
         let (others, sources) = self.others(&row, &job.lane).await?;
         let current = match &serving {
             Some((model, false)) => match self.objects.get(&model.artifact_key, Some(model.artifact_digest)).await {
@@ -77,8 +84,9 @@ impl TrainerDeps {
             Some((_, true)) | None => None,
         };
         let lesson = Lesson {
-            own: row.training_ordinal.map(|_| training_set(&own.newest)).transpose()?,
+            own: if own.newest.is_empty() { None } else { Some(training_set(&own.newest)?) },
             others,
+            provisional,
             params: TrainParams {
                 seed: u64::try_from(job.fence.job_id).unwrap_or_default(),
                 trained_at: Some(self.clock.now().to_rfc3339_opts(SecondsFormat::Secs, true)),
@@ -125,7 +133,7 @@ impl TrainerDeps {
         learned: Learned,
         sources: Vec<ModelSource>,
     ) -> Result<(), JobError> {
-        let last = row.training_ordinal.unwrap_or_default();
+        let last = own.newest.last().map_or(0, |last| last.ordinal);
         let Learned { artifact, card, verdict, .. } = learned;
         let (version, artifact_key) = artifact_key(job, row, job.fence.token);
         let scores = own.newest.iter().map(|recording| recording.score);
@@ -154,7 +162,8 @@ impl TrainerDeps {
             Ok(Some(queued)) => queued,
             Ok(None) => {
                 self.objects.delete(&model.artifact_key).await?;
-                return Err(JobError::Retry("a recording that it learned from was deleted"));
+                // No attempt of the job: many may be deleted one after another.
+                return Err(JobError::Away("a recording that it learned from was deleted"));
             }
             Err(DatabaseError::Fenced) => {
                 self.objects.delete(&model.artifact_key).await?;
@@ -169,7 +178,7 @@ impl TrainerDeps {
         tracing::info!(model = %model.version, recordings = own.count, others, verdict, queued, "a model was trained");
         self.ledger.wake(JobKind::Score);
         self.updates.publish(job.subject, true);
-        if last > 0 && self.rule.from_others {
+        if row.training_ordinal.is_some() && self.rule.from_others {
             // Not with the model's row: who is forgotten here asks with the next recording.
             let asked = self.database.ask_for_provisional(&job.lane, &row.movement, self.clock.now()).await?;
             if asked > 0 {
@@ -185,13 +194,17 @@ impl TrainerDeps {
         Ok(self.database.end_training_without_model(job.fence, &row.patient, &row.movement, now).await?)
     }
 
-    /// Models that learned from what was deleted of another patient serve no more, and their artifacts go, before the training ends:
-    /// so nothing is left behind by one that is cut short.
+    /// Models that learned from what was deleted of another patient serve no more, and their artifacts go before that is a row, and
+    /// before the training ends: so nothing is left behind by one that is cut short. Who looks for an artifact meanwhile tries again.
     async fn remove_outdated(&self, row: &RecordingRow) -> Result<(), JobError> {
-        for artifact in self.database.retire_outdated(&row.patient, &row.movement, self.clock.now()).await? {
+        let outdated = self.database.outdated_artifacts(&row.patient, &row.movement).await?;
+        if outdated.is_empty() {
+            return Ok(());
+        }
+        for artifact in outdated {
             self.objects.delete(&artifact).await?;
         }
-        Ok(())
+        Ok(self.database.retire_outdated(&row.patient, &row.movement, self.clock.now()).await?)
     }
 }
 
@@ -203,7 +216,12 @@ impl Lesson {
         let failed = |error: TrainError| JobError::dead("training_failed", &error.to_string());
         let (trained, verdict) = match (&self.own, &prior) {
             (None, None) => return Ok(None),
+            (Some(_), None) if self.provisional => return Ok(None),
             (None, Some(prior)) => (provisional(prior, &self.params).map_err(failed)?, Verdict::Provisional),
+            (Some(own), Some(prior)) if self.provisional => {
+                let knowledge = Knowledge { prior: Some(prior), groups: None };
+                (train_with(own, &self.params, &knowledge).map_err(failed)?, Verdict::Provisional)
+            }
             (Some(own), prior) => {
                 let knowledge = Knowledge { prior: prior.as_ref(), groups: None };
                 let trained = train_with(own, &self.params, &knowledge).map_err(failed)?;

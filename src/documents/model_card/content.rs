@@ -88,7 +88,7 @@ fn trained_at(model: &KnownModel, card: &ModelCard) -> DateTime<Utc> {
 
 fn standing(model: &KnownModel) -> String {
     if let Some(at) = model.retired_at {
-        let why = match (model.verdict, model.outdated_at) {
+        let why = match (model.verdict, model.outdated_at.filter(|outdated| *outdated <= at)) {
             (_, Some(_)) => "a recording of another patient that it learned from was deleted",
             (Verdict::Provisional, None) => "a model that learned from the patient's own recordings took its place",
             (_, None) => "a recording that it learned from was deleted",
@@ -136,7 +136,7 @@ fn share_of_others(card: &ModelCard) -> f64 {
 fn others(card: &ModelCard) -> String {
     let Some(prior) = card.prior else { return "None: it learned from this patient alone".to_owned() };
     format!(
-        "{} of the model begins with what {} of {} of the same care provider have in common",
+        "{} of the model begins with what {} of {} of one care provider have in common",
         percent(share_of_others(card)),
         counted(prior.recordings, "recording", "recordings"),
         counted(prior.people, "other patient", "other patients"),
@@ -148,8 +148,7 @@ fn accuracy(card: &ModelCard) -> Vec<String> {
     let wider =
         "Each score carries this interval; it is wider where a recording is unlike those that the model learned from.";
     if card.folds == 0 {
-        let unknown =
-            "How far scores of this patient are off is not known: none of their recordings was scored by a clinician.";
+        let unknown = "How far scores of this patient are off is not known: it learned from none of their recordings.";
         return vec![
             format!("{within} This was so of other patients, each left out in turn."),
             wider.into(),
@@ -198,8 +197,7 @@ fn unknown(card: &ModelCard) -> Vec<String> {
     let mut said = Vec::new();
     if card.provisional {
         said.push(
-            "This patient: no recording of theirs was scored by a clinician yet. Scores are provisional, and the next \
-             model takes the patient's own recordings into account."
+            "This patient: it learned from none of their recordings that a clinician scored. Scores are provisional."
                 .to_owned(),
         );
     } else if card.recordings < FEW {

@@ -33,6 +33,18 @@ pub enum DatabaseError {
 /// A statement's answer.
 pub type Result<T> = std::result::Result<T, DatabaseError>;
 
+impl DatabaseError {
+    /// Whether two transactions waited for each other and this one was ended for that. Nothing was written.
+    pub(super) fn is_deadlock(&self) -> bool {
+        match self {
+            Self::Unavailable(error) => {
+                error.as_database_error().and_then(|cause| cause.code()).is_some_and(|c| c == "40P01")
+            }
+            _ => false,
+        }
+    }
+}
+
 impl From<sqlx::Error> for DatabaseError {
     fn from(error: sqlx::Error) -> Self {
         let lost = matches!(

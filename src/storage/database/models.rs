@@ -112,7 +112,8 @@ pub struct KnownModel {
     pub card: String,
     /// When it was made.
     pub created_at: DateTime<Utc>,
-    /// When a recording that it learned from was deleted: it scores none since then.
+    /// Since when it scores none: a recording that it learned from was deleted, or one of the patient's own took a provisional one's
+    /// place.
     pub retired_at: Option<DateTime<Utc>>,
     /// What was found of it, or decided since.
     pub verdict: Verdict,
@@ -170,7 +171,7 @@ statements! {
          FROM models WHERE model_version = $1"
     ));
     /// Others of the care provider who have enough to say, those first who have the most. None where the patient is not of that care
-    /// provider.
+    /// provider, or of another as well, who would see what was learned.
     TEACHERS = shared(
         "SELECT other.patient_id AS patient_id FROM patient_care_providers AS own
              JOIN patient_care_providers AS other ON other.care_provider_id = own.care_provider_id
@@ -178,6 +179,8 @@ statements! {
              JOIN training_counts ON training_counts.patient_id = other.patient_id AND training_counts.movement = $3
                  AND recordings >= 3
          WHERE own.patient_id = $1 AND own.care_provider_id = $2
+             AND NOT EXISTS (SELECT 1 FROM patient_care_providers AS elsewhere
+                             WHERE elsewhere.patient_id = $1 AND elsewhere.care_provider_id <> $2)
          ORDER BY recordings DESC, other.patient_id LIMIT $4",
     );
     /// One for each patient of a care provider who has recordings that wait for a model.
@@ -248,7 +251,7 @@ impl Database {
     }
 
     /// The other patients of a care provider from whom a patient's models may learn: at most `limit`, those first who have the most
-    /// training recordings of the movement. None where the patient is not the care provider's.
+    /// training recordings of the movement. None where the patient is not the care provider's, or another's as well.
     ///
     /// # Errors
     /// When the database cannot tell.

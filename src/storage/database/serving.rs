@@ -31,6 +31,8 @@ pub enum Decided {
     NoModel,
     /// It is retired, and serves no more in any case.
     Retired,
+    /// It was not pinned.
+    NotPinned,
 }
 
 statements! {
@@ -42,6 +44,7 @@ statements! {
          ON CONFLICT (patient_id, movement) DO UPDATE SET recordings = training_counts.recordings",
     );
     UNPIN_ALL = shared("UPDATE models SET pinned = false WHERE patient_id = $1 AND movement = $2 AND pinned");
+    UNPIN = shared("UPDATE models SET pinned = false WHERE model_version = $1 AND pinned AND retired_at IS NULL");
     PIN = shared("UPDATE models SET pinned = true WHERE model_version = $1 AND retired_at IS NULL");
     WITHDRAW = shared(
         "UPDATE models SET verdict = 'withdrawn', pinned = false WHERE model_version = $1 AND retired_at IS NULL",
@@ -53,10 +56,17 @@ statements! {
         serving!("$1", "$2")
     ));
     SERVING_VERSION = shared(concat!("SELECT ", serving!("$1", "$2"), " AS model_version"));
-    /// It is retired once for all: who asks again removes the same artifacts again.
+    OUTDATED_ARTIFACTS = shared(
+        "SELECT artifact_key FROM models
+         WHERE patient_id = $1 AND movement = $2 AND outdated_at IS NOT NULL AND retired_at IS NULL",
+    );
     RETIRE_OUTDATED = shared(
-        "UPDATE models SET retired_at = coalesce(retired_at, $1)
-         WHERE patient_id = $2 AND movement = $3 AND outdated_at IS NOT NULL RETURNING artifact_key",
+        "UPDATE models SET retired_at = $1
+         WHERE patient_id = $2 AND movement = $3 AND outdated_at IS NOT NULL AND retired_at IS NULL",
+    );
+    WITHDRAWN_UP_TO = shared(
+        "SELECT max(last_ordinal) AS last_ordinal FROM models
+         WHERE patient_id = $1 AND movement = $2 AND verdict = 'withdrawn' AND retired_at IS NULL",
     );
 }
 
@@ -72,19 +82,18 @@ impl Database {
         let (patient, movement) = (read_patient_id(&row)?, read_movement(&row)?);
         let lock = transaction.statement(LOCK_TAUGHT).bind(patient.as_str()).bind(movement.as_str());
         lock.execute().await?;
-        let changed = match decision {
-            Decision::Pin | Decision::Unpin => {
+        let statement = match decision {
+            Decision::Pin => {
                 let unpin = transaction.statement(UNPIN_ALL).bind(patient.as_str()).bind(movement.as_str());
                 unpin.execute().await?;
-                match decision {
-                    Decision::Pin => transaction.statement(PIN).bind(version.as_str()).execute().await?,
-                    Decision::Unpin | Decision::Withdraw => u64::from(!row.get::<bool>("retired")?),
-                }
+                PIN
             }
-            Decision::Withdraw => transaction.statement(WITHDRAW).bind(version.as_str()).execute().await?,
+            Decision::Unpin => UNPIN,
+            Decision::Withdraw => WITHDRAW,
         };
-        if changed == 0 {
-            return Ok(Decided::Retired);
+        if transaction.statement(statement).bind(version.as_str()).execute().await? == 0 {
+            let not_pinned = decision == Decision::Unpin && !row.get::<bool>("retired")?;
+            return Ok(if not_pinned { Decided::NotPinned } else { Decided::Retired });
         }
         transaction.follow_serving(&patient, &movement, now).await?;
         let serving =
@@ -103,19 +112,36 @@ impl Database {
         row.map(|row| Ok((read_model(&row)?, row.get("outdated")?))).transpose()
     }
 
-    /// Retires the models of a patient and a movement that learned from what was deleted of another patient; the artifacts of all
-    /// that ever were.
+    /// Up to which training recording of the patient's own an operator has withdrawn models; `None` where they have none.
     ///
     /// # Errors
-    /// When the database cannot.
-    pub async fn retire_outdated(
-        &self,
-        patient: &PatientId,
-        movement: &Movement,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<ObjectKey>> {
-        let retire = self.write(RETIRE_OUTDATED).bind(now).bind(patient.as_str()).bind(movement.as_str());
-        retire.all().await?.iter().map(|row| Ok(ObjectKey::from_row(row.get("artifact_key")?))).collect()
+    /// When the database cannot tell.
+    pub async fn withdrawn_up_to(&self, patient: &PatientId, movement: &Movement) -> Result<Option<i64>> {
+        self.read(WITHDRAWN_UP_TO).bind(patient.as_str()).bind(movement.as_str()).one().await?.get("last_ordinal")
+    }
+
+    /// The artifacts of a patient's models that serve on although they learned from what was deleted of another patient.
+    ///
+    /// # Errors
+    /// When the database cannot tell.
+    pub async fn outdated_artifacts(&self, patient: &PatientId, movement: &Movement) -> Result<Vec<ObjectKey>> {
+        let read = self.read(OUTDATED_ARTIFACTS).bind(patient.as_str()).bind(movement.as_str());
+        read.all().await?.iter().map(|row| Ok(ObjectKey::from_row(row.get("artifact_key")?))).collect()
+    }
+
+    /// Retires those models; where nothing else serves, recordings wait.
+    ///
+    /// # Errors
+    /// When the database cannot; then nothing happened.
+    pub async fn retire_outdated(&self, patient: &PatientId, movement: &Movement, now: DateTime<Utc>) -> Result<()> {
+        let mut transaction = self.begin_redoable().await?;
+        let lock = transaction.statement(LOCK_TAUGHT).bind(patient.as_str()).bind(movement.as_str());
+        lock.execute().await?;
+        let retire = transaction.statement(RETIRE_OUTDATED).bind(now).bind(patient.as_str()).bind(movement.as_str());
+        if retire.execute().await? > 0 {
+            transaction.follow_serving(patient, movement, now).await?;
+        }
+        transaction.commit().await
     }
 
     /// Ends a training that makes no model: what waits goes on waiting, and where nothing serves any more all waits.

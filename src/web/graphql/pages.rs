@@ -152,8 +152,11 @@ pub(super) struct Model {
     card_path: String,
     /// RFC 3339, UTC.
     created_at: String,
-    /// When a recording that it learned from was deleted: it scores none since then.
+    /// Since when it scores none: a recording that it learned from was deleted, or one of the patient's own took a provisional
+    /// one's place.
     retired_at: Option<String>,
+    /// Since when a recording of another patient that it learned from is deleted: it serves until it was trained anew.
+    outdated_at: Option<String>,
     /// What was found of it, or decided since: `serves`, `provisional`, `no_better_than_mean`, `worse_than_current` or `withdrawn`.
     verdict: String,
     /// Whether an operator has it serve, whatever comes.
@@ -174,6 +177,7 @@ impl From<KnownModel> for Model {
             card: model.card,
             created_at: times::shown(model.created_at),
             retired_at: model.retired_at.map(times::shown),
+            outdated_at: model.outdated_at.map(times::shown),
             verdict: model.verdict.name().to_owned(),
             pinned: model.pinned,
             serves: model.serves,

@@ -95,7 +95,7 @@ pub(super) struct InputParameters {
 /// An output that is wanted.
 #[derive(ToSchema)]
 pub(super) struct WantedOutput {
-    /// `score`, `lower` or `upper`.
+    /// `score`, `lower`, `upper` or `novelty`.
     name: String,
     parameters: Option<OutputParameters>,
 }

@@ -64,7 +64,7 @@ impl Subscriber {
     pub(crate) fn watch(&mut self, patient: &str) {
         let query = "subscription($p: String!) { recordingUpdated(patient_id: $p) {
             test_event_id patient_id movement status balance_score updated_at
-            score { value lower upper model_version backend } failure { code } } }";
+            score { value lower upper model_version backend provisional unlike_training novelty } failure { code } } }";
         self.subscribe(patient, query, &json!({ "p": patient }));
     }
 

@@ -17,7 +17,7 @@ assert client.is_model_ready(name, headers=headers) and client.is_model_ready(na
 assert not client.is_model_ready("ghost", headers=headers)
 metadata = client.get_model_metadata(name, headers=headers)
 assert metadata["versions"] == [version], metadata
-assert {output["name"] for output in metadata["outputs"]} == {"score", "lower", "upper"}, metadata
+assert {output["name"] for output in metadata["outputs"]} == {"score", "lower", "upper", "novelty"}, metadata
 width = metadata["inputs"][0]["shape"][1]
 
 

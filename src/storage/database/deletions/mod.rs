@@ -23,6 +23,9 @@ use uuid::Uuid;
 /// Days around an event's start on which its recording may be kept: clocks are local, and phones are a day off at midnight.
 const DAYS_AROUND: i64 = 2;
 
+/// How often a deletion is tried that PostgreSQL ends for another's sake.
+const ATTEMPTS: u32 = 5;
+
 /// What is deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Deleted {
@@ -127,6 +130,17 @@ impl Database {
     /// # Errors
     /// When the database cannot; then nothing happened.
     pub async fn delete_event(&self, request: &DeletionRequest, now: DateTime<Utc>) -> Result<bool> {
+        for _ in 1..ATTEMPTS {
+            match self.try_to_delete_event(request, now).await {
+                // People who taught each other, deleted at once: one of the two gives way.
+                Err(error) if error.is_deadlock() => {}
+                done => return done,
+            }
+        }
+        self.try_to_delete_event(request, now).await
+    }
+
+    async fn try_to_delete_event(&self, request: &DeletionRequest, now: DateTime<Utc>) -> Result<bool> {
         let mut transaction = self.begin().await?;
         let id = Uuid::from(request.id);
         transaction.statement(LOCK_EVENT).bind(id).one().await?;
@@ -268,6 +282,8 @@ impl Transaction {
         if let Some(ordinal) = ordinal {
             let learned = Learned { movement: &movement, ordinal, trained };
             self.unlearn(request, &learned, objects, now).await?;
+        } else if trained {
+            self.pass_training_on(request, &movement, objects, now).await?;
         }
         let scored = self.statement(DELETE_SCORE).bind(id).execute().await?;
         for rows in [DELETE_FEATURES, DELETE_QUALITY, DELETE_RANGES, DELETE_RECORDING] {

@@ -1,6 +1,7 @@
 //! What a deleted training recording has taught is taken back.
 
 use super::super::jobs::JobKind;
+use super::super::models::serving;
 use super::super::{Result, Transaction, statements};
 use super::{DeletionRequest, Objects};
 use crate::domain::ids::{ModelVersion, Movement, PatientId, TestEventId};
@@ -46,9 +47,10 @@ statements! {
         "UPDATE training_counts SET recordings = recordings - 1, generation = generation + 1
          WHERE patient_id = $1 AND movement = $2 RETURNING recordings",
     );
+    /// Those that serve no more already, too, for what they made may be there still.
     RETIRE_MODELS = shared(
-        "UPDATE models SET retired_at = $1
-         WHERE patient_id = $2 AND movement = $3 AND retired_at IS NULL AND first_ordinal <= $4 AND last_ordinal >= $4
+        "UPDATE models SET retired_at = coalesce(retired_at, $1)
+         WHERE patient_id = $2 AND movement = $3 AND first_ordinal <= $4 AND last_ordinal >= $4
          RETURNING artifact_key",
     );
     TRAININGS = shared(
@@ -66,19 +68,53 @@ statements! {
          WHERE patient_id = $1 AND movement = $2 AND retired_at IS NULL",
     );
     DROP_DEAD_TRAINING = shared("DELETE FROM jobs WHERE kind = 'train' AND subject = $1 AND state = 'dead'");
-    /// In PostgreSQL in one order, for two deletions may come upon the same models.
+    /// What serves goes on until it was trained anew; the others are retired. In PostgreSQL in one order, for two deletions may come
+    /// upon the same models.
     OUTDATE_MODELS = each(
-        "UPDATE models SET outdated_at = $1
-         WHERE movement = $2 AND outdated_at IS NULL AND model_version IN (
-             SELECT model_version FROM model_sources WHERE patient_id = $3 AND first_ordinal <= $4 AND last_ordinal >= $4)",
-        "UPDATE models SET outdated_at = $1 WHERE model_version = ANY (ARRAY(
-             SELECT models.model_version FROM model_sources JOIN models USING (model_version)
-             WHERE movement = $2 AND outdated_at IS NULL
-                 AND model_sources.patient_id = $3 AND model_sources.first_ordinal <= $4 AND model_sources.last_ordinal >= $4
-             ORDER BY models.model_version FOR UPDATE OF models))",
+        concat!(
+            "UPDATE models SET outdated_at = $1, retired_at = CASE
+                 WHEN retired_at IS NULL AND model_version IS ",
+            serving!("models.patient_id", "models.movement"),
+            " THEN NULL ELSE coalesce(retired_at, $1) END
+             WHERE movement = $2 AND model_version IN (
+                 SELECT model_version FROM model_sources
+                 WHERE patient_id = $3 AND first_ordinal <= $4 AND last_ordinal >= $4)
+             RETURNING artifact_key, retired_at IS NOT NULL AS retired"
+        ),
+        concat!(
+            "UPDATE models SET outdated_at = $1, retired_at = CASE
+                 WHEN retired_at IS NULL AND model_version IS NOT DISTINCT FROM ",
+            serving!("models.patient_id", "models.movement"),
+            " THEN NULL ELSE coalesce(retired_at, $1) END
+             WHERE model_version = ANY (ARRAY(
+                 SELECT models.model_version FROM model_sources JOIN models USING (model_version)
+                 WHERE movement = $2 AND model_sources.patient_id = $3
+                     AND model_sources.first_ordinal <= $4 AND model_sources.last_ordinal >= $4
+                 ORDER BY models.model_version FOR UPDATE OF models))
+             RETURNING artifact_key, retired_at IS NOT NULL AS retired"
+        ),
     );
-    /// Of each of those that is not retired: the training recording that it ends with, or, where it has none, the latest that waits for
-    /// its score or has it. One that was given up begins anew.
+    /// One of which there is nothing to score and nothing to train: nobody would train it anew.
+    RETIRE_IDLE = shared(
+        "UPDATE models SET retired_at = $1
+         WHERE movement = $2 AND outdated_at = $1 AND retired_at IS NULL AND last_ordinal = 0
+             AND model_version IN (SELECT model_version FROM model_sources WHERE patient_id = $3)
+             AND NOT EXISTS (SELECT 1 FROM recordings
+                             WHERE recordings.patient_id = models.patient_id AND recordings.movement = models.movement
+                                 AND clinic_score IS NULL)
+         RETURNING artifact_key",
+    );
+    NEXT_UNSCORED = shared(
+        "SELECT test_event_id FROM recordings
+         WHERE patient_id = $1 AND movement = $2 AND clinic_score IS NULL AND test_event_id <> $3
+         ORDER BY received_at DESC LIMIT 1",
+    );
+    RETIRE_OWN_OUTDATED = shared(
+        "UPDATE models SET retired_at = $1
+         WHERE patient_id = $2 AND movement = $3 AND outdated_at IS NOT NULL AND retired_at IS NULL RETURNING artifact_key",
+    );
+    /// Of each of those that serve: the training recording that it ends with, or, where it has none, the latest that the clinician did
+    /// not score. One that was given up begins anew.
     RELEARN = each(
         "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
          SELECT 'train', test_event_id, lane, 'ready', $1, $1, coalesce(
@@ -87,7 +123,8 @@ statements! {
          FROM recordings WHERE test_event_id IN (
              SELECT (SELECT newest.test_event_id FROM recordings AS newest
                      WHERE newest.patient_id = models.patient_id AND newest.movement = models.movement
-                         AND coalesce(newest.training_ordinal, 0) = models.last_ordinal
+                         AND CASE models.last_ordinal WHEN 0 THEN newest.clinic_score IS NULL
+                             ELSE newest.training_ordinal = models.last_ordinal END
                      ORDER BY newest.received_at DESC LIMIT 1)
              FROM model_sources JOIN models USING (model_version)
              WHERE model_sources.patient_id = $2 AND models.movement = $3 AND outdated_at = $1 AND retired_at IS NULL)
@@ -101,7 +138,8 @@ statements! {
          FROM recordings WHERE test_event_id = ANY (ARRAY(
              SELECT (SELECT newest.test_event_id FROM recordings AS newest
                      WHERE newest.patient_id = models.patient_id AND newest.movement = models.movement
-                         AND coalesce(newest.training_ordinal, 0) = models.last_ordinal
+                         AND CASE models.last_ordinal WHEN 0 THEN newest.clinic_score IS NULL
+                             ELSE newest.training_ordinal = models.last_ordinal END
                      ORDER BY newest.received_at DESC LIMIT 1)
              FROM model_sources JOIN models USING (model_version)
              WHERE model_sources.patient_id = $2 AND models.movement = $3 AND outdated_at = $1 AND retired_at IS NULL))
@@ -156,10 +194,41 @@ impl Transaction {
             }
         }
         self.follow_serving(&request.patient, learned.movement, now).await?;
-        // Models of other patients that learned from it, too, serve on until they are trained anew, at once.
+        // Models of other patients that learned from it, too, serve on until they are trained anew, at once. Of those that serve no
+        // more the artifacts go now.
         let outdate = self.statement(OUTDATE_MODELS).bind(now).bind(movement).bind(patient).bind(learned.ordinal);
-        if outdate.execute().await? > 0 {
+        let outdated = outdate.all().await?;
+        for model in &outdated {
+            if model.get("retired")? {
+                objects.keys.push(ObjectKey::from_row(model.get("artifact_key")?));
+            }
+        }
+        if !outdated.is_empty() {
             self.statement(RELEARN).bind(now).bind(patient).bind(movement).execute().await?;
+            let idle = self.statement(RETIRE_IDLE).bind(now).bind(movement).bind(patient).all().await?;
+            for model in &idle {
+                objects.keys.push(ObjectKey::from_row(model.get("artifact_key")?));
+            }
+        }
+        Ok(())
+    }
+
+    /// The provisional model that a recording was the subject of is asked for with another, or is not needed any more.
+    pub(super) async fn pass_training_on(
+        &mut self,
+        request: &DeletionRequest,
+        movement: &Movement,
+        objects: &mut Objects,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let (patient, movement) = (request.patient.as_str(), movement.as_str());
+        let next = self.statement(NEXT_UNSCORED).bind(patient).bind(movement).bind(Uuid::from(request.id));
+        if let Some(next) = next.optional().await? {
+            return self.enqueue(JobKind::Train, next.get::<Uuid>("test_event_id")?.into(), now).await;
+        }
+        let retired = self.statement(RETIRE_OWN_OUTDATED).bind(now).bind(patient).bind(movement).all().await?;
+        for model in &retired {
+            objects.keys.push(ObjectKey::from_row(model.get("artifact_key")?));
         }
         Ok(())
     }

@@ -49,11 +49,12 @@ statements! {
     /// A deletion locks the models that it retires before the jobs of other recordings, and so does this.
     FINISH_SCORING = only_postgres(
         "WITH model AS (
-             SELECT retired_at FROM models WHERE model_version = $7 FOR SHARE),
+             SELECT retired_at IS NOT NULL OR (verdict = 'withdrawn' AND NOT pinned) AS over
+             FROM models WHERE model_version = $7 FOR SHARE),
          finished AS (
              DELETE FROM jobs
              WHERE job_id = $1 AND fence = $2 AND state = 'leased'
-                   AND NOT EXISTS (SELECT FROM model WHERE retired_at IS NOT NULL)
+                   AND NOT EXISTS (SELECT FROM model WHERE over)
              RETURNING job_id),
          score AS (
              INSERT INTO scores (test_event_id, value, lower, upper, model_version, backend, scored_at, provisional,
@@ -65,7 +66,7 @@ statements! {
              UPDATE recordings SET status = 'scored', updated_at = $9 FROM finished WHERE test_event_id = $3)
          SELECT EXISTS (SELECT FROM finished) AS finished,
                 EXISTS (SELECT FROM model, jobs
-                        WHERE retired_at IS NOT NULL AND job_id = $1 AND fence = $2 AND state = 'leased') AS retired",
+                        WHERE over AND job_id = $1 AND fence = $2 AND state = 'leased') AS retired",
     );
     CALL_FINISH_TRAINING = only_postgres(
         "SELECT finish_training($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,

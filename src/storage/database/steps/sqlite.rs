@@ -55,8 +55,12 @@ statements! {
          RETURNING recordings, last_ordinal",
     );
     GENERATION = only_sqlite("SELECT generation FROM training_counts WHERE patient_id = $1 AND movement = $2");
+    SERVES_PROVISIONALLY = only_sqlite(concat!(
+        "SELECT count(*) > 0 AS provisional FROM models WHERE verdict = 'provisional' AND model_version = ",
+        serving!("$1", "$2")
+    ));
     HAS_MODEL = only_sqlite(concat!("SELECT ", serving!("$1", "$2"), " IS NOT NULL AS has_model"));
-    /// See `others_can_teach` in PostgreSQL's schema.
+    /// See `finish_conversion` and `others_can_teach` in PostgreSQL's schema.
     OTHERS_CAN_TEACH = only_sqlite(
         "SELECT count(*) >= 3 AS can FROM (
              SELECT 1 FROM patient_care_providers AS own
@@ -64,7 +68,13 @@ statements! {
                      AND other.patient_id <> own.patient_id
                  JOIN training_counts ON training_counts.patient_id = other.patient_id
                      AND training_counts.movement = $2 AND recordings >= 3
-             WHERE own.patient_id = $1 AND own.care_provider_id = $3 LIMIT 3)",
+             WHERE own.patient_id = $1 AND own.care_provider_id = $3
+                 AND NOT EXISTS (SELECT 1 FROM recordings JOIN jobs ON kind = 'train' AND subject = test_event_id
+                                 WHERE recordings.patient_id = $1 AND recordings.movement = $2
+                                     AND status = 'awaiting_model' AND jobs.state <> 'dead')
+                 AND NOT EXISTS (SELECT 1 FROM patient_care_providers AS elsewhere
+                                 WHERE elsewhere.patient_id = $1 AND elsewhere.care_provider_id <> $3)
+             LIMIT 3)",
     );
     ADD_QUALITY = only_sqlite(
         "INSERT INTO quality_reports (test_event_id, samples, duration_seconds, effective_rate_hz, gaps, longest_gap_s,
@@ -82,7 +92,8 @@ statements! {
          WHERE test_event_id = $5",
     );
     IS_RETIRED = only_sqlite(
-        "SELECT EXISTS (SELECT 1 FROM models WHERE model_version = $1 AND retired_at IS NOT NULL) AS retired",
+        "SELECT EXISTS (SELECT 1 FROM models WHERE model_version = $1
+                            AND (retired_at IS NOT NULL OR (verdict = 'withdrawn' AND NOT pinned))) AS retired",
     );
     ADD_SCORE = only_sqlite(
         "INSERT INTO scores (test_event_id, value, lower, upper, model_version, backend, scored_at, provisional,
@@ -191,7 +202,12 @@ pub(super) async fn finish_conversion(
         let count = transaction.statement(COUNT_TRAINING).bind(patient.as_str()).bind(movement.as_str());
         let count = count.one().await?;
         ordinal = Some(count.get("last_ordinal")?);
-        if rule.is_due(count.get("recordings")?) {
+        let recordings = count.get("recordings")?;
+        // The model that serves may live of the others as yet: with each of the patient's own it takes more from these.
+        let lives_of_others = rule.from_others
+            && recordings < rule.minimum
+            && transaction.serves_provisionally(&patient, &movement).await?;
+        if rule.is_due(recordings) || lives_of_others {
             transaction.enqueue(JobKind::Train, id, now).await?;
             AfterConversion::TrainingQueued
         } else {
@@ -262,7 +278,8 @@ pub(super) async fn finish_training(
 ) -> Result<Option<u64>> {
     let mut transaction = database.begin_redoable().await?;
     transaction.finish(fence).await?;
-    if transaction.generation(&model.patient, &model.movement).await? != model.generation {
+    let learned_of_own = model.last_ordinal > 0;
+    if learned_of_own && transaction.generation(&model.patient, &model.movement).await? != model.generation {
         return Ok(None);
     }
     let sources = model.sources_as_json()?;
@@ -387,6 +404,11 @@ impl Transaction {
     async fn has_model(&mut self, patient: &PatientId, movement: &Movement) -> Result<bool> {
         let has_model = self.statement(HAS_MODEL).bind(patient.as_str()).bind(movement.as_str());
         has_model.one().await?.get("has_model")
+    }
+
+    async fn serves_provisionally(&mut self, patient: &PatientId, movement: &Movement) -> Result<bool> {
+        let ask = self.statement(SERVES_PROVISIONALLY).bind(patient.as_str()).bind(movement.as_str());
+        ask.one().await?.get("provisional")
     }
 
     async fn others_can_teach(&mut self, patient: &PatientId, movement: &Movement, lane: &str) -> Result<bool> {

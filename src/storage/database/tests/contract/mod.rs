@@ -116,6 +116,7 @@ contract! {
     a_model_serves_by_its_verdict_and_by_an_operators_word,
     a_provisional_score_holds_until_there_is_a_model_of_ones_own,
     what_others_taught_is_learned_anew_when_it_is_deleted,
+    who_had_a_training_recording_deleted_gets_a_provisional_model_all_the_same,
     features_of_a_former_set_are_replaced,
     tests_are_assigned_once_and_taken_away,
     the_directory_names_everybody_and_tells_more_to_who_cares,

@@ -42,7 +42,7 @@ async fn score_next(database: &Database) -> (TestEventId, String) {
 }
 
 pub(super) async fn a_model_serves_by_its_verdict_and_by_an_operators_word(database: &Database) {
-    use Decided::{NoModel, Retired, Serving};
+    use Decided::{NoModel, NotPinned, Retired, Serving};
     let version = |version: &str| ModelVersion::new(version).unwrap();
     let decide = async |name: &str, what| database.decide(&version(name), what, now()).await.unwrap();
     let name = ModelName::new("m").unwrap();
@@ -93,6 +93,7 @@ pub(super) async fn a_model_serves_by_its_verdict_and_by_an_operators_word(datab
     let (whose, one) = database.known_model(&version("v4")).await.unwrap().unwrap();
     assert_eq!((whose, one.pinned, one.serves), (p1(), true, true));
 
+    assert_eq!(decide("v6", Decision::Unpin).await, NotPinned);
     assert_eq!(decide("v4", Decision::Unpin).await, Serving(Some(version("v8"))));
     assert_eq!(decide("v8", Decision::Withdraw).await, Serving(Some(version("v4"))));
     assert_eq!(convert(database, 11, "p-1", None).await, AfterConversion::ScoreQueued);
@@ -142,6 +143,18 @@ pub(super) async fn a_provisional_score_holds_until_there_is_a_model_of_ones_own
     let expected: Vec<_> = sources.iter().map(|source| source.patient.clone()).collect();
     assert_eq!(teachers("c-1").await, expected);
     assert_eq!(teachers("c-2").await, [], "nothing crosses from one care provider to another");
+    // Who is another's as well is taught by neither: both would see it.
+    let elsewhere = CareProviderId::new("c-2").unwrap();
+    database.create_care_provider(&CareProvider { id: elsewhere.clone(), email: None }, now()).await.unwrap();
+    let shared = PatientId::new("p-2").unwrap();
+    for care_provider in [CareProviderId::new("c-1").unwrap(), elsewhere] {
+        let link = PatientLink { patient: shared.clone(), care_provider };
+        database.link_patient(&link, now()).await.unwrap();
+    }
+    for clinic in ["c-1", "c-2"] {
+        assert_eq!(database.teachers(&shared, clinic, &movement(), 10).await.unwrap(), []);
+    }
+    assert_eq!(convert(database, 20, "p-2", None).await, AfterConversion::AwaitsModel);
     // Where it came from before anybody was linked, nobody can teach.
     assert_eq!(database.ask_for_provisional("c-1", &movement(), now()).await.unwrap(), 0);
     assert_eq!(convert(database, 2, "p-1", None).await, AfterConversion::ProvisionalQueued);
@@ -171,9 +184,12 @@ pub(super) async fn a_provisional_score_holds_until_there_is_a_model_of_ones_own
     let under_way = lease(database, JobKind::Score, 1).await.remove(0);
 
     // One of the patient's own comes: all that was provisional is scored anew.
-    for n in [4, 5] {
-        convert(database, n, "p-1", Some(50.0)).await;
-    }
+    assert_eq!(convert(database, 4, "p-1", Some(50.0)).await, AfterConversion::TrainingQueued);
+    let job = lease(database, JobKind::Train, 1).await.remove(0);
+    let few = NewModel { verdict: Verdict::Provisional, ..model("v1", "p-1", 1) };
+    assert_eq!(database.finish_training(job.fence, &few, now()).await.unwrap(), Some(0));
+    assert_eq!(serving(database).await.as_deref(), Some("v1"), "it knows more of the patient");
+    assert_eq!(convert(database, 5, "p-1", Some(50.0)).await, AfterConversion::TrainingQueued);
     let job = lease(database, JobKind::Train, 1).await.remove(0);
     assert_eq!(database.finish_training(job.fence, &model("v2", "p-1", 2), now()).await.unwrap(), Some(2));
     let late = Score { provisional: true, ..score(70.0, None, &ModelVersion::new("v0").unwrap()) };
@@ -212,24 +228,99 @@ pub(super) async fn what_others_taught_is_learned_anew_when_it_is_deleted(databa
     let mut without = taught("v2-2");
     without.sources[0] =
         ModelSource { first: found.newest[0].ordinal, generation: found.generation, ..sources[0].clone() };
-    let artifact = taught("v2").artifact_key;
-    assert_eq!(database.retire_outdated(&p1(), &movement(), now()).await.unwrap(), [artifact]);
+    let outdated = async || database.outdated_artifacts(&p1(), &movement()).await.unwrap();
+    assert_eq!(outdated().await, [taught("v2").artifact_key]);
+    database.retire_outdated(&p1(), &movement(), now()).await.unwrap();
+    assert_eq!((outdated().await, serving(database).await), (vec![], None));
     assert_eq!(database.finish_training(anew.fence, &without, later(1)).await.unwrap(), Some(0));
     assert_eq!(serving(database).await.as_deref(), Some("v2-2"));
 
     // What it did not learn from is nothing to it.
     convert(database, 150, "other-1", Some(50.0)).await;
     delete(150, &sources[1].patient).await;
-    let (_, outdated) = database.serving_model(&p1(), &movement()).await.unwrap().unwrap();
-    assert!(!outdated);
-    // One that was given up begins anew.
+    assert!(outdated().await.is_empty());
+    // One that was given up begins anew with the next that is deleted.
     delete(111, &sources[1].patient).await;
-    let held = lease(database, JobKind::Train, 10).await.into_iter().find(|job| job.subject == id(2)).unwrap();
+    let asked = async || lease(database, JobKind::Train, 10).await.into_iter().find(|job| job.subject == id(2));
+    let held = asked().await.unwrap();
     let failure = Failure { code: "training_failed".into(), message: "given up".into() };
     database.fail_job(&held, &Outcome::Dead(failure), now()).await.unwrap();
+    assert!(asked().await.is_none());
     delete(120, &sources[2].patient).await;
-    assert!(lease(database, JobKind::Train, 10).await.iter().all(|job| job.subject != id(2)), "it is outdated already");
-    assert_eq!(database.requeue_dead(later(1), 10).await.unwrap(), 1);
+    let held = asked().await.unwrap();
+
+    // Of several versions the one that serves goes on; the others are retired, and their artifacts go.
+    let mut newer = taught("v2-3");
+    newer.sources = vec![ModelSource { first: 4, last: 4, generation: 2, ..sources[1].clone() }];
+    convert(database, 151, "other-1", Some(50.0)).await;
+    newer.sources[0].last = 5;
+    assert_eq!(database.finish_training(held.fence, &newer, later(2)).await.unwrap(), Some(0));
+    let older = taught("v2-2").artifact_key.to_string();
+    assert_eq!(outdated().await.len(), 1, "the one that is not trained anew yet");
+    delete(151, &sources[1].patient).await;
+    let pending = database.pending_deletion(id(151)).await.unwrap().unwrap();
+    assert!(!pending.keys.iter().any(|key| key.to_string() == older), "it did not learn from that");
+    assert_eq!(serving(database).await.as_deref(), Some("v2-3"));
+    assert!(asked().await.is_some());
+}
+
+pub(super) async fn who_had_a_training_recording_deleted_gets_a_provisional_model_all_the_same(database: &Database) {
+    let sources = others(database).await;
+    convert(database, 1, "p-1", Some(50.0)).await;
+    let delete = async |n: u128, who: &PatientId| {
+        let request =
+            DeletionRequest { id: id(n), patient: who.clone(), what: Deleted::Event, rule: RULE, grace: GRACE };
+        assert!(database.delete_event(&request, now()).await.unwrap());
+        database.pending_deletion(id(n)).await.unwrap().unwrap()
+    };
+    delete(1, &p1()).await;
+    assert_eq!(convert(database, 2, "p-1", None).await, AfterConversion::ProvisionalQueued);
+    assert_eq!(convert(database, 3, "p-1", None).await, AfterConversion::AwaitsModel, "it is asked for already");
+    let provisional = |name: &str, sources: &[ModelSource]| NewModel {
+        first_ordinal: 0,
+        verdict: Verdict::Provisional,
+        score_range: None,
+        sources: sources.to_vec(),
+        ..model(name, "p-1", 0)
+    };
+    // Its subject goes: it is asked for with another.
+    delete(2, &p1()).await;
+    let job = lease(database, JobKind::Train, 1).await.remove(0);
+    assert_eq!(job.subject, id(3));
+    assert_eq!(database.finish_training(job.fence, &provisional("v0", &sources), now()).await.unwrap(), Some(1));
+    assert_eq!(score_next(database).await, (id(3), "v0".into()));
+
+    // What it learned from goes, and the last recording that it could score.
+    delete(100, &sources[0].patient).await;
+    let job = lease(database, JobKind::Train, 1).await.remove(0);
+    assert_eq!(job.subject, id(3));
+    let artifact = provisional("v0", &[]).artifact_key;
+    assert!(delete(3, &p1()).await.keys.contains(&artifact), "nobody would train it anew");
+    assert_eq!(serving(database).await, None);
+    assert_eq!(convert(database, 4, "p-1", None).await, AfterConversion::AwaitsModel, "two do not teach");
+    convert(database, 103, "other-0", Some(50.0)).await;
+    assert_eq!(convert(database, 5, "p-1", None).await, AfterConversion::ProvisionalQueued);
+    let job = lease(database, JobKind::Train, 1).await.remove(0);
+    let again = [&[ModelSource { first: 2, last: 4, generation: 1, ..sources[0].clone() }], &sources[1..]].concat();
+    assert_eq!(database.finish_training(job.fence, &provisional("v0-1", &again), now()).await.unwrap(), Some(2));
+    for n in [4, 5] {
+        delete(n, &p1()).await;
+    }
+    // Nothing is left to score: it is retired at once.
+    let artifact = provisional("v0-1", &[]).artifact_key;
+    assert!(delete(101, &sources[0].patient).await.keys.contains(&artifact));
+
+    // An operator's word ends a scoring that is under way.
+    convert(database, 103 + 1, "other-0", Some(50.0)).await;
+    convert(database, 6, "p-1", None).await;
+    let job = lease(database, JobKind::Train, 1).await.remove(0);
+    assert_eq!(database.finish_training(job.fence, &provisional("v0-2", &[]), now()).await.unwrap(), Some(1));
+    let under_way = lease(database, JobKind::Score, 1).await.remove(0);
+    let version = ModelVersion::new("v0-2").unwrap();
+    database.decide(&version, Decision::Withdraw, now()).await.unwrap();
+    let late = database.finish_scoring(under_way.fence, id(6), &score(70.0, None, &version), now()).await;
+    assert!(matches!(late, Err(DatabaseError::Fenced)), "{late:?}");
+    assert_eq!(database.withdrawn_up_to(&p1(), &movement()).await.unwrap(), Some(0));
 }
 
 pub(super) async fn features_of_a_former_set_are_replaced(database: &Database) {
