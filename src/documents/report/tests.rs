@@ -271,7 +271,8 @@ fn what_must_be_known_before_one_relies_on_a_score_is_said() {
         }
         pdf.words()
     };
-    let provisional = "Provisional: no recording of this patient was scored by a clinician when the model was made.";
+    let provisional =
+        "Provisional: too few recordings of this patient were scored by a clinician for a model of their own.";
     let unlike = "Do not rely on this score: the recording is unlike those that the model learned from.";
     for (is_provisional, is_unlike) in [(false, false), (true, false), (false, true), (true, true)] {
         let words = drawn(is_provisional, is_unlike);

@@ -193,7 +193,9 @@ statements! {
                      WHERE waiting.patient_id = patient_care_providers.patient_id AND waiting.movement = $2
                          AND waiting.status = 'awaiting_model' AND waiting.lane = $1
                      ORDER BY received_at DESC LIMIT 1)
-             FROM patient_care_providers WHERE care_provider_id = $1)
+             FROM patient_care_providers WHERE care_provider_id = $1 AND NOT EXISTS (
+                 SELECT 1 FROM patient_care_providers AS elsewhere
+                 WHERE elsewhere.patient_id = patient_care_providers.patient_id AND elsewhere.care_provider_id <> $1))
          ON CONFLICT (kind, subject) DO NOTHING",
         "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
          SELECT 'train', test_event_id, lane, 'ready', $3, $3, coalesce(
@@ -203,7 +205,9 @@ statements! {
                      WHERE waiting.patient_id = patient_care_providers.patient_id AND waiting.movement = $2
                          AND waiting.status = 'awaiting_model' AND waiting.lane = $1
                      ORDER BY received_at DESC LIMIT 1)
-             FROM patient_care_providers WHERE care_provider_id = $1))
+             FROM patient_care_providers WHERE care_provider_id = $1 AND NOT EXISTS (
+                 SELECT 1 FROM patient_care_providers AS elsewhere
+                 WHERE elsewhere.patient_id = patient_care_providers.patient_id AND elsewhere.care_provider_id <> $1)))
          ORDER BY test_event_id ON CONFLICT (kind, subject) DO NOTHING",
     );
     TRAINING_RECORDINGS = shared(
