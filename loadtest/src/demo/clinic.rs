@@ -104,7 +104,8 @@ impl Visit {
     /// The recording; every fourth day, the last one today. Its id depends on the patient and the visit alone.
     fn recording(&self, samples: usize, today: DateTime<Utc>) -> GeneratedRecording {
         let visits = self.scored + UNSCORED;
-        let along = self.visit as f64 / (visits - 1).max(1) as f64;
+        // A recovery levels off: what is recorded now is much like what the clinician has scored lately.
+        let along = (1.6 * self.visit as f64 / (visits - 1).max(1) as f64).min(1.0);
         let (first, last) = self.patient.course;
         // Good days and bad days.
         let day = 0.07 * (2.4 * self.visit as f64 + self.patient.seed as f64).sin();

@@ -36,12 +36,8 @@ pub type Result<T> = std::result::Result<T, DatabaseError>;
 impl DatabaseError {
     /// Whether two transactions waited for each other and this one was ended for that. Nothing was written.
     pub(super) fn is_deadlock(&self) -> bool {
-        match self {
-            Self::Unavailable(error) => {
-                error.as_database_error().and_then(|cause| cause.code()).is_some_and(|c| c == "40P01")
-            }
-            _ => false,
-        }
+        let Self::Unavailable(error) = self else { return false };
+        error.as_database_error().and_then(|cause| cause.code()).is_some_and(|code| code == "40P01")
     }
 }
 
