@@ -30,7 +30,7 @@ def ask(array, input_name, datatype, **more):
 recording = np.array([os.environ["RECORDING"].encode()], dtype=object)
 answer = ask(recording, "recording", "BYTES", request_id="7")
 assert answer.get_response()["id"] == "7" and answer.get_response()["model_version"] == version
-score, lower, upper = (answer.as_numpy(output)[0] for output in ("score", "lower", "upper"))
+score, lower, upper, novelty = (answer.as_numpy(output)[0] for output in ("score", "lower", "upper", "novelty"))
 assert 0 <= lower <= score <= upper <= 100
 
 # The same in JSON, both ways: the same numbers to the last bit.
@@ -38,7 +38,7 @@ by_hand = http.client.HTTPConnection(os.environ["URL"])
 body = {"inputs": [{"name": "recording", "shape": [1], "datatype": "BYTES", "data": [os.environ["RECORDING"]]}]}
 by_hand.request("POST", f"/v2/models/{name}/infer", json.dumps(body), {"Authorization": headers["Authorization"]})
 outputs = json.loads(by_hand.getresponse().read())["outputs"]
-assert [output["data"][0] for output in outputs] == [score, lower, upper], outputs
+assert [output["data"][0] for output in outputs] == [score, lower, upper, novelty], outputs
 
 rows = np.linspace(0, 1, 3 * width).reshape(3, width)
 many = ask(rows, "features", "FP64", model_version=version).as_numpy("score")
