@@ -141,6 +141,13 @@ impl ModelVersion {
         let short: String = asked_for.to_string().chars().filter(char::is_ascii_hexdigit).take(16).collect();
         Self(format!("v{ordinal}-{short}-{job}-{lease}"))
     }
+
+    /// The versions of the attempts under the latest of so many leases: each attempt removes what those before it have made.
+    pub fn of_attempts(ordinal: i64, asked_for: TestEventId, job: i64, leases: i64) -> impl Iterator<Item = Self> {
+        const MOST: i64 = 32;
+        let earliest = (leases - MOST).max(0) + 1;
+        (earliest..=leases).map(move |lease| Self::of_training(ordinal, asked_for, job, lease))
+    }
 }
 
 name_id!(

@@ -6,7 +6,7 @@ use crate::domain::ids::{ModelName, ModelVersion};
 use crate::domain::object_key::ObjectKey;
 use crate::domain::verdict::Verdict;
 use crate::storage::database::{
-    DatabaseError, Job, JobKind, ModelSource, NewModel, RecordingRow, TrainingRecording, TrainingRecordings,
+    DatabaseError, Fence, Job, JobKind, ModelSource, NewModel, RecordingRow, TrainingRecording, TrainingRecordings,
 };
 use crate::storage::objects::{Digest, ObjectError};
 use bytes::Bytes;
@@ -19,9 +19,6 @@ use stance_models::promotion::{self, judge};
 use stance_models::training::{
     Knowledge, MAX_RECORDINGS, TrainError, TrainParams, Trained, TrainingSet, provisional, train_with,
 };
-
-/// Earlier attempts at a training whose artifacts are removed first: they may have been cut short.
-const MOST_ATTEMPTS: i64 = 32;
 
 /// What the numbers are made from.
 struct Lesson {
@@ -41,8 +38,6 @@ struct Learned {
     artifact: Vec<u8>,
     card: ModelCard,
     verdict: Verdict,
-    /// Whether the others had enough to say.
-    from_others: bool,
 }
 
 impl TrainerDeps {
@@ -51,8 +46,10 @@ impl TrainerDeps {
     pub(super) async fn train(&self, job: &Job) -> Result<(), JobError> {
         let row = job.recording.clone();
         let row = row.ok_or_else(|| JobError::dead("recording_gone", "the recording was deleted"))?;
-        for lease in (job.fence.token - MOST_ATTEMPTS).max(1)..job.fence.token {
-            self.objects.delete(&artifact_key(job, &row, lease).1).await?;
+        // Earlier attempts may have been cut short.
+        let (ordinal, Fence { job_id, token }) = (row.training_ordinal.unwrap_or_default(), job.fence);
+        for version in ModelVersion::of_attempts(ordinal, row.id, job_id, token - 1) {
+            self.objects.delete(&ObjectKey::model(&row.movement, &row.patient, &version)).await?;
         }
         let serving = self.database.serving_model(&row.patient, &row.movement).await?;
         if row.training_ordinal.is_none() && serving.as_ref().is_some_and(|(_, outdated)| !outdated) {
@@ -95,7 +92,8 @@ impl TrainerDeps {
         };
         match self.compute.run(move || lesson.learn()).await?? {
             Some(learned) => {
-                let sources = if learned.from_others { sources } else { Vec::new() };
+                // The card says whether the others had enough to say.
+                let sources = if learned.card.prior.is_some() { sources } else { Vec::new() };
                 self.keep(job, &row, &own, learned, sources).await
             }
             None => self.end_without_model(job, &row).await,
@@ -134,11 +132,12 @@ impl TrainerDeps {
         sources: Vec<ModelSource>,
     ) -> Result<(), JobError> {
         let last = own.newest.last().map_or(0, |last| last.ordinal);
-        let Learned { artifact, card, verdict, .. } = learned;
-        let (version, artifact_key) = artifact_key(job, row, job.fence.token);
+        let Learned { artifact, card, verdict } = learned;
+        let (ordinal, Fence { job_id, token }) = (row.training_ordinal.unwrap_or_default(), job.fence);
+        let version = ModelVersion::of_training(ordinal, row.id, job_id, token);
         let scores = own.newest.iter().map(|recording| recording.score);
         let model = NewModel {
-            artifact_key,
+            artifact_key: ObjectKey::model(&row.movement, &row.patient, &version),
             version,
             patient: row.patient.clone(),
             movement: row.movement.clone(),
@@ -218,30 +217,22 @@ impl Lesson {
             (None, None) => return Ok(None),
             (Some(_), None) if self.provisional => return Ok(None),
             (None, Some(prior)) => (provisional(prior, &self.params).map_err(failed)?, Verdict::Provisional),
-            (Some(own), Some(prior)) if self.provisional => {
-                let knowledge = Knowledge { prior: Some(prior), groups: None };
-                (train_with(own, &self.params, &knowledge).map_err(failed)?, Verdict::Provisional)
-            }
             (Some(own), prior) => {
                 let knowledge = Knowledge { prior: prior.as_ref(), groups: None };
                 let trained = train_with(own, &self.params, &knowledge).map_err(failed)?;
-                let current = self.current.and_then(|artifact| artifact::unpack(&artifact).ok());
-                let current = current.as_ref().map(|(model, card)| (model, card));
-                let verdict = judge(&trained.card, own, current).into();
+                let verdict = if self.provisional {
+                    Verdict::Provisional
+                } else {
+                    let current = self.current.and_then(|artifact| artifact::unpack(&artifact).ok());
+                    judge(&trained.card, own, current.as_ref().map(|(model, card)| (model, card))).into()
+                };
                 (trained, verdict)
             }
         };
         let Trained { model, card } = trained;
         let artifact = artifact::pack(&model, &card).map_err(|_| JobError::Retry("artifact could not be packed"))?;
-        Ok(Some(Learned { artifact, card, verdict, from_others: prior.is_some() }))
+        Ok(Some(Learned { artifact, card, verdict }))
     }
-}
-
-/// What an attempt at a training makes, and where.
-fn artifact_key(job: &Job, row: &RecordingRow, lease: i64) -> (ModelVersion, ObjectKey) {
-    let version = ModelVersion::of_training(row.training_ordinal.unwrap_or_default(), row.id, job.fence.job_id, lease);
-    let key = ObjectKey::model(&row.movement, &row.patient, &version);
-    (version, key)
 }
 
 /// Recordings that were converted before the feature set grew are as good as ever, for what it held then.

@@ -154,22 +154,50 @@ macro_rules! serving {
 }
 pub(super) use serving;
 
+/// What is known of the models of which something holds.
+macro_rules! known_models {
+    ($of_which:literal) => {
+        concat!(
+            "SELECT patient_id, model_version, movement, training_recordings, feature_set, leave_one_out_error, card, created_at,
+                    retired_at, verdict, pinned, outdated_at, coalesce(model_version = ",
+            serving!("models.patient_id", "models.movement"),
+            ", false) AS serves
+             FROM models WHERE ",
+            $of_which
+        )
+    };
+}
+
+/// Asks for a provisional model with one recording of each patient who waits for one, in a list as the database takes it best.
+macro_rules! ask_for_provisional {
+    ($open:literal, $close:literal) => {
+        concat!(
+            "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
+         SELECT 'train', test_event_id, lane, 'ready', $3, $3, coalesce(
+             (SELECT max(position) FROM jobs WHERE kind = 'train' AND state IN ('ready', 'leased')), 0) + 1
+         FROM recordings WHERE test_event_id ",
+            $open,
+            "
+             SELECT (SELECT test_event_id FROM recordings AS waiting
+                     WHERE waiting.patient_id = patient_care_providers.patient_id AND waiting.movement = $2
+                         AND waiting.status = 'awaiting_model' AND waiting.lane = $1
+                     ORDER BY received_at DESC LIMIT 1)
+             FROM patient_care_providers WHERE care_provider_id = $1 AND NOT EXISTS (
+                 SELECT 1 FROM patient_care_providers AS elsewhere
+                 WHERE elsewhere.patient_id = patient_care_providers.patient_id AND elsewhere.care_provider_id <> $1)",
+            $close,
+            "
+         ORDER BY test_event_id ON CONFLICT (kind, subject) DO NOTHING"
+        )
+    };
+}
+
 statements! {
-    MODELS_OF = shared(concat!(
-        "SELECT model_version, movement, training_recordings, feature_set, leave_one_out_error, card, created_at, retired_at,
-                verdict, pinned, outdated_at, coalesce(model_version = ",
-        serving!("models.patient_id", "models.movement"),
-        ", false) AS serves
-         FROM models WHERE patient_id = $1 AND ($2 IS NULL OR movement = $2)
+    MODELS_OF = shared(known_models!(
+        "patient_id = $1 AND ($2 IS NULL OR movement = $2)
          ORDER BY movement, last_ordinal DESC, generation DESC, created_at DESC LIMIT $3"
     ));
-    KNOWN_MODEL = shared(concat!(
-        "SELECT patient_id, model_version, movement, training_recordings, feature_set, leave_one_out_error, card, created_at,
-                retired_at, verdict, pinned, outdated_at, coalesce(model_version = ",
-        serving!("models.patient_id", "models.movement"),
-        ", false) AS serves
-         FROM models WHERE model_version = $1"
-    ));
+    KNOWN_MODEL = shared(known_models!("model_version = $1"));
     /// Others of the care provider who have enough to say, those first who have the most. None where the patient is not of that care
     /// provider, or of another as well, who would see what was learned.
     TEACHERS = shared(
@@ -184,32 +212,7 @@ statements! {
          ORDER BY recordings DESC, other.patient_id LIMIT $4",
     );
     /// One for each patient of a care provider who has recordings that wait for a model.
-    ASK_FOR_PROVISIONAL = each(
-        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
-         SELECT 'train', test_event_id, lane, 'ready', $3, $3, coalesce(
-             (SELECT max(position) FROM jobs WHERE kind = 'train' AND state IN ('ready', 'leased')), 0) + 1
-         FROM recordings WHERE test_event_id IN (
-             SELECT (SELECT test_event_id FROM recordings AS waiting
-                     WHERE waiting.patient_id = patient_care_providers.patient_id AND waiting.movement = $2
-                         AND waiting.status = 'awaiting_model' AND waiting.lane = $1
-                     ORDER BY received_at DESC LIMIT 1)
-             FROM patient_care_providers WHERE care_provider_id = $1 AND NOT EXISTS (
-                 SELECT 1 FROM patient_care_providers AS elsewhere
-                 WHERE elsewhere.patient_id = patient_care_providers.patient_id AND elsewhere.care_provider_id <> $1))
-         ON CONFLICT (kind, subject) DO NOTHING",
-        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
-         SELECT 'train', test_event_id, lane, 'ready', $3, $3, coalesce(
-             (SELECT max(position) FROM jobs WHERE kind = 'train' AND state IN ('ready', 'leased')), 0) + 1
-         FROM recordings WHERE test_event_id = ANY (ARRAY(
-             SELECT (SELECT test_event_id FROM recordings AS waiting
-                     WHERE waiting.patient_id = patient_care_providers.patient_id AND waiting.movement = $2
-                         AND waiting.status = 'awaiting_model' AND waiting.lane = $1
-                     ORDER BY received_at DESC LIMIT 1)
-             FROM patient_care_providers WHERE care_provider_id = $1 AND NOT EXISTS (
-                 SELECT 1 FROM patient_care_providers AS elsewhere
-                 WHERE elsewhere.patient_id = patient_care_providers.patient_id AND elsewhere.care_provider_id <> $1)))
-         ORDER BY test_event_id ON CONFLICT (kind, subject) DO NOTHING",
-    );
+    ASK_FOR_PROVISIONAL = each(ask_for_provisional!("IN (", ")"), ask_for_provisional!("= ANY (ARRAY(", "))"));
     TRAINING_RECORDINGS = shared(
         "SELECT test_event_id, training_ordinal, clinic_score, feature_set, vector, generation,
                 (SELECT count(*) FROM recordings AS all_of_them

@@ -6,7 +6,7 @@ use super::jobs::Fence;
 use super::models::{read_model, read_version, serving};
 use super::patients::read_patient_id;
 use super::recordings::read_movement;
-use super::{Database, ModelRow, Result, statements};
+use super::{Database, ModelRow, Result, Transaction, statements};
 use crate::domain::ids::{ModelVersion, Movement, PatientId};
 use crate::domain::object_key::ObjectKey;
 use chrono::{DateTime, Utc};
@@ -39,7 +39,7 @@ statements! {
     MODEL_SUBJECT = shared(
         "SELECT patient_id, movement, retired_at IS NOT NULL AS retired FROM models WHERE model_version = $1",
     );
-    LOCK_TAUGHT = shared(
+    LOCK_COUNT = shared(
         "INSERT INTO training_counts (patient_id, movement, recordings) VALUES ($1, $2, 0)
          ON CONFLICT (patient_id, movement) DO UPDATE SET recordings = training_counts.recordings",
     );
@@ -80,8 +80,7 @@ impl Database {
         let row = transaction.statement(MODEL_SUBJECT).bind(version.as_str()).optional().await?;
         let Some(row) = row else { return Ok(Decided::NoModel) };
         let (patient, movement) = (read_patient_id(&row)?, read_movement(&row)?);
-        let lock = transaction.statement(LOCK_TAUGHT).bind(patient.as_str()).bind(movement.as_str());
-        lock.execute().await?;
+        transaction.lock_count(&patient, &movement).await?;
         let statement = match decision {
             Decision::Pin => {
                 let unpin = transaction.statement(UNPIN_ALL).bind(patient.as_str()).bind(movement.as_str());
@@ -135,8 +134,7 @@ impl Database {
     /// When the database cannot; then nothing happened.
     pub async fn retire_outdated(&self, patient: &PatientId, movement: &Movement, now: DateTime<Utc>) -> Result<()> {
         let mut transaction = self.begin_redoable().await?;
-        let lock = transaction.statement(LOCK_TAUGHT).bind(patient.as_str()).bind(movement.as_str());
-        lock.execute().await?;
+        transaction.lock_count(patient, movement).await?;
         let retire = transaction.statement(RETIRE_OUTDATED).bind(now).bind(patient.as_str()).bind(movement.as_str());
         if retire.execute().await? > 0 {
             transaction.follow_serving(patient, movement, now).await?;
@@ -157,9 +155,16 @@ impl Database {
     ) -> Result<()> {
         let mut transaction = self.begin_redoable().await?;
         transaction.finish(fence).await?;
-        let lock = transaction.statement(LOCK_TAUGHT).bind(patient.as_str()).bind(movement.as_str());
-        lock.execute().await?;
+        transaction.lock_count(patient, movement).await?;
         transaction.follow_serving(patient, movement, now).await?;
         transaction.commit().await
+    }
+}
+
+impl Transaction {
+    /// Until the end of the transaction nobody else changes what is learned, or serves, for the patient and movement.
+    pub(super) async fn lock_count(&mut self, patient: &PatientId, movement: &Movement) -> Result<()> {
+        self.statement(LOCK_COUNT).bind(patient.as_str()).bind(movement.as_str()).execute().await?;
+        Ok(())
     }
 }

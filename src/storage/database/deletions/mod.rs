@@ -75,10 +75,6 @@ statements! {
         "DELETE FROM jobs WHERE kind IN ('convert', 'train', 'score') AND subject = $1
          RETURNING kind, job_id, fence",
     );
-    LOCK_COUNT = shared(
-        "INSERT INTO training_counts (patient_id, movement, recordings) VALUES ($1, $2, 0)
-         ON CONFLICT (patient_id, movement) DO UPDATE SET recordings = training_counts.recordings",
-    );
     DELETE_SCORE = shared("DELETE FROM scores WHERE test_event_id = $1");
     DELETE_FEATURES = shared("DELETE FROM features WHERE test_event_id = $1");
     DELETE_QUALITY = shared("DELETE FROM quality_reports WHERE test_event_id = $1");
@@ -169,6 +165,14 @@ struct Objects {
 }
 
 impl Objects {
+    /// Models' artifacts.
+    fn artifacts(&mut self, models: &[Row]) -> Result<()> {
+        for model in models {
+            self.keys.push(ObjectKey::from_row(model.get("artifact_key")?));
+        }
+        Ok(())
+    }
+
     /// Work on them was under way.
     fn under_way(&mut self, until: DateTime<Utc>) {
         self.sweep_at = self.sweep_at.max(until);
@@ -254,8 +258,7 @@ impl Transaction {
         // A conversion that is about to end has its job's row and waits for the count: so in that order here, too. What it
         // has added meanwhile is found the second time.
         let mut jobs = self.statement(DELETE_JOBS).bind(id).all().await?;
-        let lock = self.statement(LOCK_COUNT).bind(patient.as_str()).bind(found.movement.as_str());
-        lock.execute().await?;
+        self.lock_count(patient, &found.movement).await?;
         jobs.extend(self.statement(DELETE_JOBS).bind(id).all().await?);
         // Only now its ordinal is the last word.
         let recording = self.doomed(request).await?.and_then(|event| event.recording).unwrap_or(found);

@@ -9,9 +9,6 @@ use crate::domain::object_key::ObjectKey;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-/// Attempts at one training whose artifacts are looked for: each attempt removes those of the ones before.
-const MOST_ATTEMPTS: i64 = 32;
-
 /// What a training recording took part in.
 pub(super) struct Learned<'a> {
     pub(super) movement: &'a Movement,
@@ -34,12 +31,36 @@ pub(super) struct Begun {
 impl Begun {
     /// Where each attempt, of the latest so many, has put its artifact, if it came so far.
     pub(super) fn artifacts(&self, patient: &PatientId, movement: &Movement) -> impl Iterator<Item = ObjectKey> {
-        let earliest = (self.leases - MOST_ATTEMPTS).max(0) + 1;
-        (earliest..=self.leases).map(move |lease| {
-            let version = ModelVersion::of_training(self.ordinal, self.asked_for, self.job, lease);
-            ObjectKey::model(movement, patient, &version)
-        })
+        let versions = ModelVersion::of_attempts(self.ordinal, self.asked_for, self.job, self.leases);
+        versions.map(move |version| ObjectKey::model(movement, patient, &version))
     }
+}
+
+/// A training anew of what serves and learned from what was deleted, with those subjects in a list as the database takes it best.
+macro_rules! relearn {
+    ($open:literal, $close:literal) => {
+        concat!(
+            "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
+         SELECT 'train', test_event_id, lane, 'ready', $1, $1, coalesce(
+             (SELECT max(position) FROM jobs WHERE kind = 'train' AND state IN ('ready', 'leased')), 0)
+             + row_number() OVER (PARTITION BY lane ORDER BY test_event_id)
+         FROM recordings WHERE test_event_id ",
+            $open,
+            "
+             SELECT (SELECT newest.test_event_id FROM recordings AS newest
+                     WHERE newest.patient_id = models.patient_id AND newest.movement = models.movement
+                         AND CASE models.last_ordinal WHEN 0 THEN newest.clinic_score IS NULL
+                             ELSE newest.training_ordinal = models.last_ordinal END
+                     ORDER BY newest.received_at DESC LIMIT 1)
+             FROM model_sources JOIN models USING (model_version)
+             WHERE model_sources.patient_id = $2 AND models.movement = $3 AND outdated_at = $1 AND retired_at IS NULL",
+            $close,
+            "
+         ORDER BY test_event_id
+         ON CONFLICT (kind, subject) DO UPDATE SET state = 'ready', due_at = excluded.due_at, attempts = 0
+         WHERE jobs.state = 'dead'"
+        )
+    };
 }
 
 statements! {
@@ -115,38 +136,7 @@ statements! {
     );
     /// Of each of those that serve: the training recording that it ends with, or, where it has none, the latest that the clinician did
     /// not score. One that was given up begins anew.
-    RELEARN = each(
-        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
-         SELECT 'train', test_event_id, lane, 'ready', $1, $1, coalesce(
-             (SELECT max(position) FROM jobs WHERE kind = 'train' AND state IN ('ready', 'leased')), 0)
-             + row_number() OVER (PARTITION BY lane ORDER BY test_event_id)
-         FROM recordings WHERE test_event_id IN (
-             SELECT (SELECT newest.test_event_id FROM recordings AS newest
-                     WHERE newest.patient_id = models.patient_id AND newest.movement = models.movement
-                         AND CASE models.last_ordinal WHEN 0 THEN newest.clinic_score IS NULL
-                             ELSE newest.training_ordinal = models.last_ordinal END
-                     ORDER BY newest.received_at DESC LIMIT 1)
-             FROM model_sources JOIN models USING (model_version)
-             WHERE model_sources.patient_id = $2 AND models.movement = $3 AND outdated_at = $1 AND retired_at IS NULL)
-         ORDER BY test_event_id
-         ON CONFLICT (kind, subject) DO UPDATE SET state = 'ready', due_at = excluded.due_at, attempts = 0
-         WHERE jobs.state = 'dead'",
-        "INSERT INTO jobs (kind, subject, lane, state, due_at, enqueued_at, position)
-         SELECT 'train', test_event_id, lane, 'ready', $1, $1, coalesce(
-             (SELECT max(position) FROM jobs WHERE kind = 'train' AND state IN ('ready', 'leased')), 0)
-             + row_number() OVER (PARTITION BY lane ORDER BY test_event_id)
-         FROM recordings WHERE test_event_id = ANY (ARRAY(
-             SELECT (SELECT newest.test_event_id FROM recordings AS newest
-                     WHERE newest.patient_id = models.patient_id AND newest.movement = models.movement
-                         AND CASE models.last_ordinal WHEN 0 THEN newest.clinic_score IS NULL
-                             ELSE newest.training_ordinal = models.last_ordinal END
-                     ORDER BY newest.received_at DESC LIMIT 1)
-             FROM model_sources JOIN models USING (model_version)
-             WHERE model_sources.patient_id = $2 AND models.movement = $3 AND outdated_at = $1 AND retired_at IS NULL))
-         ORDER BY test_event_id
-         ON CONFLICT (kind, subject) DO UPDATE SET state = 'ready', due_at = excluded.due_at, attempts = 0
-         WHERE jobs.state = 'dead'",
-    );
+    RELEARN = each(relearn!("IN (", ")"), relearn!("= ANY (ARRAY(", "))"));
 }
 
 impl Transaction {
@@ -163,9 +153,7 @@ impl Transaction {
         let remaining: i64 = self.statement(COUNT_DOWN).bind(patient).bind(movement).one().await?.get("recordings")?;
         let retire = self.statement(RETIRE_MODELS).bind(now).bind(patient).bind(movement);
         let retired = retire.bind(learned.ordinal).all().await?;
-        for model in &retired {
-            objects.keys.push(ObjectKey::from_row(model.get("artifact_key")?));
-        }
+        objects.artifacts(&retired)?;
         // What others would make now is refused when it ends; the object that it has put by then must go.
         let trainings = self.statement(TRAININGS).bind(patient).bind(movement).all().await?;
         for training in &trainings {
@@ -206,9 +194,7 @@ impl Transaction {
         if !outdated.is_empty() {
             self.statement(RELEARN).bind(now).bind(patient).bind(movement).execute().await?;
             let idle = self.statement(RETIRE_IDLE).bind(now).bind(movement).bind(patient).all().await?;
-            for model in &idle {
-                objects.keys.push(ObjectKey::from_row(model.get("artifact_key")?));
-            }
+            objects.artifacts(&idle)?;
         }
         Ok(())
     }
@@ -227,9 +213,6 @@ impl Transaction {
             return self.enqueue(JobKind::Train, next.get::<Uuid>("test_event_id")?.into(), now).await;
         }
         let retired = self.statement(RETIRE_OWN_OUTDATED).bind(now).bind(patient).bind(movement).all().await?;
-        for model in &retired {
-            objects.keys.push(ObjectKey::from_row(model.get("artifact_key")?));
-        }
-        Ok(())
+        objects.artifacts(&retired)
     }
 }
