@@ -52,7 +52,23 @@ impl Linear {
         self.intercept + self.terms.iter().zip(features).map(|(term, x)| term.part(*x)).sum::<f64>()
     }
 
-    /// Adds another, in that share. A feature is followed as far as the one that follows it farther.
+    /// The same for recordings like these, of which none is beyond what this was learnt from: a feature in which one of them is beyond
+    /// its limits is held at what it gives these on average.
+    pub(crate) fn held_to(&self, rows: &[&[f64]]) -> Self {
+        let mut held = self.clone();
+        for (j, term) in held.terms.iter_mut().enumerate().filter(|(_, term)| term.weight != 0.0) {
+            let values = || rows.iter().filter_map(|row| row.get(j).copied());
+            if values().any(|x| x < term.low || x > term.high) {
+                let given = values().map(|x| term.weight * x.max(term.low).min(term.high)).sum::<f64>();
+                held.intercept += given / rows.len() as f64;
+                term.weight = 0.0;
+            }
+        }
+        held
+    }
+
+    /// Adds another, in that share. A feature is followed as far as both follow it; where rows lie within the limits of both, what the
+    /// sum gives them is what both give.
     pub(crate) fn add(&mut self, other: &Self, share: f64) {
         self.intercept += share * other.intercept;
         for (index, term) in other.terms.iter().enumerate() {
@@ -66,7 +82,7 @@ impl Linear {
         *term = if term.weight == 0.0 {
             Term { weight: share * other.weight, ..other }
         } else {
-            let (low, high) = (term.low.min(other.low), term.high.max(other.high));
+            let (low, high) = (term.low.max(other.low), term.high.min(other.high));
             Term { weight: term.weight + share * other.weight, low, high }
         };
     }

@@ -93,7 +93,8 @@ impl Prior {
                 let others = || people.iter().enumerate().filter(|(j, _)| j % folds != i % folds).map(|(_, p)| p);
                 let level = mean(others().map(|p| p.level(slopes)));
                 let mean_score = mean(others().map(|p| mean(p.scores.iter().copied())));
-                let predicted: Vec<f64> = person.rows.iter().map(|row| slopes.predict(row) + level).collect();
+                let held = slopes.held_to(&person.rows);
+                let predicted: Vec<f64> = person.rows.iter().map(|row| held.predict(row) + level).collect();
                 Some(Judged { person, predicted, mean_score })
             })
             .collect();

@@ -10,7 +10,6 @@ use crate::estimators::{Candidate, Estimator, Target, own_candidates, remainder_
 use crate::features::FEATURES;
 use crate::kernel_part::KernelPart;
 use crate::model::{Linear, Term};
-use crate::prior::Prior;
 
 /// Fewer recordings than this teach nothing but their mean.
 pub(super) const MIN_TO_FIT: usize = 3;
@@ -184,7 +183,7 @@ fn folds(units: &[Vec<usize>]) -> Vec<Vec<usize>> {
 pub(super) fn assemble(
     members: Vec<Member>,
     weights: &[f64],
-    prior: Option<&Prior>,
+    prior: Option<&Linear>,
 ) -> (Linear, Vec<KernelPart>, Vec<WeightedCandidate>) {
     let mut linear = Linear { intercept: 0.0, terms: vec![Term::default(); FEATURES] };
     let (mut kernels, mut candidates) = (Vec::new(), Vec::new());
@@ -199,7 +198,7 @@ pub(super) fn assemble(
         candidates.push(WeightedCandidate { candidate, weight: rounded(*weight) });
     }
     if let Some(prior) = prior {
-        linear.add(prior.slopes(), common);
+        linear.add(prior, common);
     }
     candidates.sort_by(|a, b| b.weight.total_cmp(&a.weight));
     (linear, kernels, candidates)

@@ -104,8 +104,9 @@ pub fn train_with(set: &TrainingSet, params: &TrainParams, knowledge: &Knowledge
     let groups: Option<Vec<&str>> =
         knowledge.groups.map(|groups| groups.iter().skip(newest).map(String::as_str).collect());
 
+    let slopes = knowledge.prior.map(|prior| prior.slopes().held_to(&rows));
     let predicted: Option<Vec<f64>> =
-        knowledge.prior.map(|prior| rows.iter().map(|row| prior.slopes().predict(row)).collect());
+        slopes.as_ref().map(|slopes| rows.iter().map(|row| slopes.predict(row)).collect());
     let common = knowledge.prior.zip(predicted.as_deref()).map(|(prior, p)| (p, prior.intercept()));
     let units = units(rows.len(), groups.as_deref());
     let members = members(&rows, &scores, &units, common);
@@ -119,7 +120,7 @@ pub fn train_with(set: &TrainingSet, params: &TrainParams, knowledge: &Knowledge
     let errors: Vec<f64> = left_out.iter().zip(&scores).map(|(p, s)| clip(*p) - s).collect();
     let half_width =
         rounded(knowledge.prior.map_or_else(|| own_half_width(&errors), |prior| prior.half_width(&errors)));
-    let (linear, kernels, candidates) = assemble(members, &mixed.weights, knowledge.prior);
+    let (linear, kernels, candidates) = assemble(members, &mixed.weights, slopes.as_ref());
     let envelope = Envelope::around(&rows, knowledge.prior.map(Prior::known));
 
     let feature_names = names();

@@ -115,6 +115,42 @@ fn few_recordings_lean_on_the_prior_and_many_on_ones_own() {
     assert_eq!(trained(2).card.prior.unwrap().people, 10);
 }
 
+/// Everything that is measured of a person follows the score, beside noise and how they are.
+fn of_person(who: usize, n: usize) -> TrainingSet {
+    let mut set = set(n, false);
+    for (i, (features, score)) in set.features.iter_mut().zip(&mut set.scores).enumerate() {
+        let course = ((who * 31 + i * 17) as f64 * 0.77).sin();
+        *score = 50.0 + 3.0 * (who as f64 - 2.0) + 15.0 * course;
+        features.rotate_left((who * 13 + i * 5) % 101);
+        for (j, feature) in features.iter_mut().enumerate() {
+            *feature += 2.0 * course + ((who * 7 + j) as f64).sin();
+        }
+    }
+    set
+}
+
+#[test]
+fn what_others_know_is_not_followed_to_where_none_of_them_has_been() {
+    let others: Vec<TrainingSet> = (0..4).map(|person| of_person(person, 12)).collect();
+    let experiences: Vec<_> = others.iter().map(|set| Experience { set, groups: None }).collect();
+    let prior = Prior::learn(&experiences).unwrap();
+    // One who holds the phone as nobody else does: in every feature in turn far beyond all others, and always alike.
+    for far in [0, 1, 12, 40, 121, 150] {
+        for n in [1, 4, 12] {
+            let mut set = of_person(9, n);
+            for (i, features) in set.features.iter_mut().enumerate() {
+                features[far] = 1_000.0 + (i as f64) / 10.0;
+            }
+            let knowledge = Knowledge { prior: Some(&prior), groups: None };
+            let trained = train_with(&set, &TrainParams::default(), &knowledge).unwrap();
+            for (features, score) in set.features.iter().zip(&set.scores) {
+                let off = trained.model.predict(features).unwrap().value - score;
+                assert!(off.abs() < 15.0, "feature {far}, {n} recordings: one that it learnt from is {off:.1} off");
+            }
+        }
+    }
+}
+
 #[test]
 fn two_people_make_no_prior() {
     let sets = [set(10, true), set(12, true)];
