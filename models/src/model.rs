@@ -67,8 +67,8 @@ impl Linear {
         held
     }
 
-    /// Adds another, in that share. A feature is followed as far as both follow it; where rows lie within the limits of both, what the
-    /// sum gives them is what both give.
+    /// Adds another, in that share. A feature is followed as far as the one follows it that gives it more weight; where rows lie
+    /// within the limits of both, what the sum gives them is what both give.
     pub(crate) fn add(&mut self, other: &Self, share: f64) {
         self.intercept += share * other.intercept;
         for (index, term) in other.terms.iter().enumerate() {
@@ -79,12 +79,9 @@ impl Linear {
     /// Adds a term to that of the same feature, in that share.
     pub(crate) fn add_term(&mut self, index: usize, other: Term, share: f64) {
         let Some(term) = self.terms.get_mut(index).filter(|_| other.weight != 0.0) else { return };
-        *term = if term.weight == 0.0 {
-            Term { weight: share * other.weight, ..other }
-        } else {
-            let (low, high) = (term.low.max(other.low), term.high.min(other.high));
-            Term { weight: term.weight + share * other.weight, low, high }
-        };
+        let added = share * other.weight;
+        let Term { low, high, .. } = if added.abs() > term.weight.abs() { other } else { *term };
+        *term = Term { weight: term.weight + added, low, high };
     }
 
     pub(crate) fn is_finite(&self) -> bool {
