@@ -8,17 +8,25 @@ use std::sync::LazyLock;
 use libfuzzer_sys::fuzz_target;
 use stance_models::artifact::{CARD_ENTRY, MODEL_ENTRY, pack, unpack};
 use stance_models::features::FEATURES;
-use stance_models::training::{TrainParams, Trained, TrainingSet, train};
+use stance_models::prior::{Experience, Prior};
+use stance_models::training::{Knowledge, TrainParams, Trained, TrainingSet, train_with};
 
-/// The two entries of a good artifact.
-static GOOD: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
-    let value = |i: usize, j: usize| ((i * 31 + j * 17) as f64 * 0.7).sin();
-    let set = TrainingSet {
+fn set(who: usize) -> TrainingSet {
+    let value = |i: usize, j: usize| ((who * 7 + i * 31 + j * 17) as f64 * 0.7).sin() + i as f64;
+    TrainingSet {
         ids: (0..6).map(|i| i.to_string()).collect(),
         features: (0..6).map(|i| (0..FEATURES).map(|j| value(i, j)).collect()).collect(),
-        scores: (0..6).map(|i| 50.0 + 10.0 * value(i, 0)).collect(),
-    };
-    let Trained { model, card } = train(&set, &TrainParams::default()).expect("six recordings");
+        scores: (0..6).map(|i| 50.0 + 5.0 * value(i, 0)).collect(),
+    }
+}
+
+/// The two entries of a good artifact, of a model with every part that there is.
+static GOOD: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
+    let others = [set(1), set(2), set(3)];
+    let prior = Prior::learn(&others.each_ref().map(|set| Experience { set, groups: None })).expect("three people");
+    let knowledge = Knowledge { prior: Some(&prior), groups: None };
+    let Trained { model, card } = train_with(&set(0), &TrainParams::default(), &knowledge).expect("six recordings");
+    assert!(model.common().is_some() && model.envelope().is_some() && !model.kernels().is_empty());
     let packed = pack(&model, &card).expect("a model");
     let mut archive = Vec::new();
     flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut archive).expect("memory");
@@ -38,11 +46,13 @@ static GOOD: LazyLock<(Vec<u8>, Vec<u8>)> = LazyLock::new(|| {
 fuzz_target!(|bytes: &[u8]| {
     let Some((how, rest)) = bytes.split_first() else { return };
     let (model, card) = &*GOOD;
-    let artifact = match how % 6 {
+    let artifact = match how % 7 {
         0 => rest.to_vec(),
         1 => gzip(rest),
         2 => gzip(&archive(model, rest)),
-        3 => gzip(&archive(&[b"STANCEM2", rest].concat(), card)),
+        3 => gzip(&archive(&[b"STANCEM3", rest].concat(), card)),
+        // A card of another format than it was packed with, and numbers that begin as that format does.
+        6 => gzip(&archive(&[b"STANCEM", rest].concat(), &of_format(card, rest.first().copied().unwrap_or(b'2')))),
         4 => gzip(&archive(&patched(model, rest), card)),
         _ => gzip(&archive(model, &patched(card, rest))),
     };
@@ -51,6 +61,12 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(model.size_bytes() < 1 << 20);
     }
 });
+
+/// The card with that digit as its format.
+fn of_format(card: &[u8], digit: u8) -> Vec<u8> {
+    let text = String::from_utf8_lossy(card);
+    text.replacen("\"format_version\": 3", &format!("\"format_version\": {}", char::from(digit)), 1).into_bytes()
+}
 
 /// A place (two bytes) and a value, again and again; a place beyond the end cuts the end off.
 fn patched(good: &[u8], patches: &[u8]) -> Vec<u8> {

@@ -8,9 +8,9 @@ use crate::estimators::Candidate;
 use crate::prior::Prior;
 
 /// Version of the artifact's format, card and model together.
-pub const FORMAT_VERSION: u32 = 2;
-/// The version before, which is read still.
-pub const FORMER_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 3;
+/// The version of models on [`crate::features::FORMER_SET`], the oldest that is read still.
+pub const OLDEST_VERSION: u32 = 1;
 
 /// Crates whose version decides what a training run gives.
 const SOFTWARE: [(&str, &str); 3] =

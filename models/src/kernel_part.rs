@@ -79,6 +79,22 @@ impl KernelPart {
         self
     }
 
+    /// Adds the bumps of another, where these are around the same rows, seen alike; whether they are.
+    pub(crate) fn absorb(&mut self, other: &Self) -> bool {
+        let alike = |(a, b): (&Bumps, &Bumps)| a.scale == b.scale && a.weights.len() == b.weights.len();
+        let same = self.columns == other.columns
+            && self.projection == other.projection
+            && self.support == other.support
+            && self.bumps.len() == other.bumps.len()
+            && self.bumps.iter().zip(&other.bumps).all(alike);
+        for (bumps, others) in self.bumps.iter_mut().zip(&other.bumps).filter(|_| same) {
+            for (weight, other) in bumps.weights.iter_mut().zip(&others.weights) {
+                *weight += other;
+            }
+        }
+        same
+    }
+
     /// Whether its shapes agree and its numbers are finite.
     pub(crate) fn is_sound(&self) -> bool {
         let rows = self.support.len() / self.components.max(1);
@@ -128,6 +144,19 @@ mod tests {
         assert!((part().predict(&[0.0, 10.0]) - 4.0).abs() < 1e-12);
         assert!((part().predict(&[0.0, 12.0]) - 4.0 * (-0.5_f64).exp()).abs() < 1e-12);
         assert_eq!(part().predict(&[0.0, 1e300]), part().predict(&[0.0, 22.0]));
+    }
+
+    #[test]
+    fn bumps_around_the_same_rows_are_added() {
+        let mut sum = part();
+        assert!(sum.absorb(&part().scaled(0.5)));
+        assert_eq!(sum, part().scaled(1.5));
+        let elsewhere = KernelPart { support: vec![0.0, 2.0], ..part() };
+        let wider = KernelPart { bumps: vec![Bumps { scale: 2.0, weights: vec![4.0, 0.0] }], ..part() };
+        for other in [elsewhere, wider] {
+            assert!(!sum.absorb(&other));
+            assert_eq!(sum, part().scaled(1.5));
+        }
     }
 
     #[test]

@@ -52,36 +52,22 @@ impl Linear {
         self.intercept + self.terms.iter().zip(features).map(|(term, x)| term.part(*x)).sum::<f64>()
     }
 
-    /// The same for recordings like these, of which none is beyond what this was learnt from: a feature in which one of them is beyond
-    /// its limits is held at what it gives these on average.
-    pub(crate) fn held_to(&self, rows: &[&[f64]]) -> Self {
-        let mut held = self.clone();
-        for (j, term) in held.terms.iter_mut().enumerate().filter(|(_, term)| term.weight != 0.0) {
-            let values = || rows.iter().filter_map(|row| row.get(j).copied());
-            if values().any(|x| x < term.low || x > term.high) {
-                let given = values().map(|x| term.weight * x.max(term.low).min(term.high)).sum::<f64>();
-                held.intercept += given / rows.len() as f64;
-                term.weight = 0.0;
-            }
-        }
-        held
-    }
-
-    /// Adds another, in that share. A feature is followed as far as the one follows it that gives it more weight; where rows lie
-    /// within the limits of both, what the sum gives them is what both give.
-    pub(crate) fn add(&mut self, other: &Self, share: f64) {
-        self.intercept += share * other.intercept;
-        for (index, term) in other.terms.iter().enumerate() {
-            self.add_term(index, *term, share);
-        }
-    }
-
-    /// Adds a term to that of the same feature, in that share.
+    /// Adds a term to that of the same feature, in that share. Terms that are added were fitted to the same rows, and so have the same
+    /// limits.
     pub(crate) fn add_term(&mut self, index: usize, other: Term, share: f64) {
-        let Some(term) = self.terms.get_mut(index).filter(|_| other.weight != 0.0) else { return };
-        let added = share * other.weight;
-        let Term { low, high, .. } = if added.abs() > term.weight.abs() { other } else { *term };
-        *term = Term { weight: term.weight + added, low, high };
+        if let Some(term) = self.terms.get_mut(index) {
+            *term = Term { weight: term.weight + share * other.weight, ..other };
+        }
+    }
+
+    /// The same in that share.
+    pub(crate) fn scaled(&self, share: f64) -> Self {
+        let scaled = |term: &Term| Term { weight: share * term.weight, ..*term };
+        Self { intercept: share * self.intercept, terms: self.terms.iter().map(scaled).collect() }
+    }
+
+    fn heap_bytes(&self) -> usize {
+        self.terms.capacity() * size_of::<Term>()
     }
 
     pub(crate) fn is_finite(&self) -> bool {
@@ -106,6 +92,7 @@ impl Term {
 #[serde(try_from = "Unchecked", into = "Unchecked")]
 pub struct TrainedModel {
     linear: Linear,
+    common: Option<Linear>,
     kernels: Vec<KernelPart>,
     envelope: Option<Envelope>,
     half_width: f64,
@@ -114,9 +101,12 @@ pub struct TrainedModel {
 /// The parts of a model, not checked yet.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Unchecked {
-    /// What is linear.
+    /// What is linear in the patient's own part: features are followed as far as the patient's recordings reach, and a bit beyond.
     pub linear: Linear,
-    /// What is not.
+    /// What the prior gives, in its share: features are followed as far as the recordings of other patients reach, and a bit beyond.
+    #[serde(default)]
+    pub common: Option<Linear>,
+    /// What is not linear.
     #[serde(default)]
     pub kernels: Vec<KernelPart>,
     /// Where the training recordings lie, where that is known.
@@ -130,20 +120,21 @@ impl TryFrom<Unchecked> for TrainedModel {
     type Error = ModelError;
 
     fn try_from(read: Unchecked) -> Result<Self, ModelError> {
-        let Unchecked { linear, kernels, envelope, half_width } = read;
+        let Unchecked { linear, common, kernels, envelope, half_width } = read;
         let features = linear.terms.len();
         let sound = linear.is_finite()
+            && common.as_ref().is_none_or(|common| common.is_finite() && common.terms.len() == features)
             && half_width.is_finite()
             && half_width >= 0.0
             && kernels.iter().all(|kernel| kernel.is_sound() && kernel.last_feature() < features)
             && envelope.as_ref().is_none_or(|envelope| envelope.is_sound() && envelope.means.len() == features);
-        if sound { Ok(Self { linear, kernels, envelope, half_width }) } else { Err(ModelError::NotFinite) }
+        if sound { Ok(Self { linear, common, kernels, envelope, half_width }) } else { Err(ModelError::NotFinite) }
     }
 }
 
 impl From<TrainedModel> for Unchecked {
-    fn from(TrainedModel { linear, kernels, envelope, half_width }: TrainedModel) -> Self {
-        Self { linear, kernels, envelope, half_width }
+    fn from(TrainedModel { linear, common, kernels, envelope, half_width }: TrainedModel) -> Self {
+        Self { linear, common, kernels, envelope, half_width }
     }
 }
 
@@ -187,7 +178,8 @@ impl TrainedModel {
             return Err(ModelError::Length { expected, found: features.len() });
         }
         let bumps: f64 = self.kernels.iter().map(|kernel| kernel.predict(features)).sum();
-        let value = self.linear.predict(features) + bumps;
+        let common = self.common.as_ref().map_or(0.0, |common| common.predict(features));
+        let value = self.linear.predict(features) + common + bumps;
         if !value.is_finite() || features.iter().any(|x| !x.is_finite()) {
             return Err(ModelError::NotFinite);
         }
@@ -198,10 +190,16 @@ impl TrainedModel {
         Ok(Prediction { value, lower: clip(value - half_width), upper: clip(value + half_width), novelty })
     }
 
-    /// What is linear in it.
+    /// What is linear in its own part.
     #[must_use]
     pub fn linear(&self) -> &Linear {
         &self.linear
+    }
+
+    /// What the prior gives, where there is one.
+    #[must_use]
+    pub fn common(&self) -> Option<&Linear> {
+        self.common.as_ref()
     }
 
     /// What is not.
@@ -226,7 +224,7 @@ impl TrainedModel {
     #[must_use]
     pub fn size_bytes(&self) -> usize {
         size_of::<Self>()
-            + self.linear.terms.capacity() * size_of::<Term>()
+            + [Some(&self.linear), self.common.as_ref()].into_iter().flatten().map(Linear::heap_bytes).sum::<usize>()
             + self.kernels.capacity() * size_of::<KernelPart>()
             + self.kernels.iter().map(KernelPart::heap_bytes).sum::<usize>()
             + self.envelope.as_ref().map_or(0, Envelope::heap_bytes)

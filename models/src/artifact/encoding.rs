@@ -1,26 +1,29 @@
 //! The numbers of a model as bytes, little-endian.
 //!
-//! | part | format 2, magic `STANCEM2` |
+//! | part | format 3, magic `STANCEM3` |
 //! | --- | --- |
-//! | head | counts as u32: features, kernel parts, 1 where there is an envelope; half width and intercept as f64 |
+//! | head | counts as u32: features, kernel parts, 1 where there is an envelope, 1 where there is a common part; half width and intercept as f64 |
 //! | linear | weight, low and high of each feature (f64) |
+//! | common part | intercept, then as linear (f64) |
 //! | envelope | typical distance (f64), mean of each feature, deviation of each (f32) |
 //! | a kernel part | counts as u32: columns, components, rows, widths; index (u32), mean and deviation (f32) of each column; projection and support (f32); for each width its scale and its weights (f64) |
 //!
-//! Format 1, magic `STANCEM1`: the number of features (u32), half width, intercept, then weight, low and high of each (f64).
+//! Format 2, magic `STANCEM2`: the same without a common part and its count. Format 1, magic `STANCEM1`: the number of features
+//! (u32), half width, intercept, then weight, low and high of each (f64).
 //!
 //! Counts are checked against bounds before anything is reserved for them, and nothing may be left over.
 
 use thiserror::Error;
 
-use crate::card::FORMER_VERSION;
+use crate::card::{FORMAT_VERSION, OLDEST_VERSION};
 use crate::features::{FEATURES, FORMER_FEATURES};
 use crate::kernel_part::{Bumps, KernelPart, StandardColumn};
 use crate::model::{Linear, Term, TrainedModel, Unchecked};
 use crate::novelty::Envelope;
 
-const MAGIC: &[u8; 8] = b"STANCEM2";
-const FORMER_MAGIC: &[u8; 8] = b"STANCEM1";
+const MAGIC: &[u8; 8] = b"STANCEM3";
+/// Of the formats before.
+const FORMER_MAGIC: [&[u8; 8]; 2] = [b"STANCEM1", b"STANCEM2"];
 
 /// Kernel parts of a model at most.
 pub const MAX_KERNELS: usize = 16;
@@ -55,14 +58,17 @@ pub enum Malformed {
 
 /// A model as bytes.
 pub(super) fn encode(model: &TrainedModel) -> Vec<u8> {
-    let Linear { intercept, terms } = model.linear();
     let mut bytes = MAGIC.to_vec();
     let count = |bytes: &mut Vec<u8>, n: usize| bytes.extend((n as u32).to_le_bytes());
-    count(&mut bytes, terms.len());
+    count(&mut bytes, model.linear().terms.len());
     count(&mut bytes, model.kernels().len());
     count(&mut bytes, usize::from(model.envelope().is_some()));
-    doubles(&mut bytes, [model.half_width(), *intercept]);
-    doubles(&mut bytes, terms.iter().flat_map(|term| [term.weight, term.low, term.high]));
+    count(&mut bytes, usize::from(model.common().is_some()));
+    doubles(&mut bytes, [model.half_width()]);
+    linear(&mut bytes, model.linear());
+    if let Some(common) = model.common() {
+        linear(&mut bytes, common);
+    }
     if let Some(Envelope { means, deviations, typical }) = model.envelope() {
         doubles(&mut bytes, [*typical]);
         singles(&mut bytes, means.iter().chain(deviations).copied());
@@ -83,6 +89,11 @@ pub(super) fn encode(model: &TrainedModel) -> Vec<u8> {
     bytes
 }
 
+fn linear(bytes: &mut Vec<u8>, Linear { intercept, terms }: &Linear) {
+    doubles(bytes, [*intercept]);
+    doubles(bytes, terms.iter().flat_map(|term| [term.weight, term.low, term.high]));
+}
+
 fn doubles(bytes: &mut Vec<u8>, values: impl IntoIterator<Item = f64>) {
     bytes.extend(values.into_iter().flat_map(f64::to_le_bytes));
 }
@@ -93,9 +104,9 @@ fn singles(bytes: &mut Vec<u8>, values: impl IntoIterator<Item = f32>) {
 
 /// The parts of a model from bytes of that format; their numbers are not checked.
 pub(super) fn decode(bytes: &[u8], format: u32) -> Result<Unchecked, Malformed> {
-    let magic = if format == FORMER_VERSION { FORMER_MAGIC } else { MAGIC };
-    let mut reader = Reader(bytes.strip_prefix(magic).ok_or(Malformed::Magic)?);
-    let parts = if format == FORMER_VERSION { reader.former() } else { reader.model() }?;
+    let magic = (format as usize).checked_sub(1).and_then(|before| FORMER_MAGIC.get(before)).unwrap_or(&MAGIC);
+    let mut reader = Reader(bytes.strip_prefix(magic.as_slice()).ok_or(Malformed::Magic)?);
+    let parts = if format == OLDEST_VERSION { reader.oldest() } else { reader.model(format >= FORMAT_VERSION) }?;
     if reader.0.is_empty() { Ok(parts) } else { Err(Malformed::Long) }
 }
 
@@ -103,20 +114,24 @@ pub(super) fn decode(bytes: &[u8], format: u32) -> Result<Unchecked, Malformed> 
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
-    fn former(&mut self) -> Result<Unchecked, Malformed> {
+    fn oldest(&mut self) -> Result<Unchecked, Malformed> {
         let features = self.count("features", FORMER_FEATURES)?;
-        let (half_width, mut linear) = self.linear(features)?;
+        let half_width = self.double()?;
+        let mut linear = self.linear(features)?;
         if features == FORMER_FEATURES {
             linear.terms.resize(FEATURES, Term::default());
         }
         Ok(Unchecked { linear, half_width, ..Unchecked::default() })
     }
 
-    fn model(&mut self) -> Result<Unchecked, Malformed> {
+    fn model(&mut self, may_be_common: bool) -> Result<Unchecked, Malformed> {
         let features = self.count("features", FEATURES)?;
         let kernels = self.count("kernel parts", MAX_KERNELS)?;
         let has_envelope = self.count("envelopes", 1)? == 1;
-        let (half_width, linear) = self.linear(features)?;
+        let has_common = may_be_common && self.count("common parts", 1)? == 1;
+        let half_width = self.double()?;
+        let linear = self.linear(features)?;
+        let common = has_common.then(|| self.linear(features)).transpose()?;
         let envelope = if has_envelope {
             let [typical] = self.doubles_exactly()?;
             let (means, deviations) = (self.singles(features)?, self.singles(features)?);
@@ -125,17 +140,17 @@ impl Reader<'_> {
             None
         };
         let kernels = (0..kernels).map(|_| self.kernel()).collect::<Result<_, _>>()?;
-        Ok(Unchecked { linear, kernels, envelope, half_width })
+        Ok(Unchecked { linear, common, kernels, envelope, half_width })
     }
 
-    fn linear(&mut self, features: usize) -> Result<(f64, Linear), Malformed> {
-        let [half_width, intercept] = self.doubles_exactly()?;
+    fn linear(&mut self, features: usize) -> Result<Linear, Malformed> {
+        let intercept = self.double()?;
         let mut terms = Vec::with_capacity(features);
         for _ in 0..features {
             let [weight, low, high] = self.doubles_exactly()?;
             terms.push(Term { weight, low, high });
         }
-        Ok((half_width, Linear { intercept, terms }))
+        Ok(Linear { intercept, terms })
     }
 
     fn kernel(&mut self) -> Result<KernelPart, Malformed> {

@@ -12,7 +12,7 @@ use thiserror::Error;
 pub mod encoding;
 
 use self::encoding::{Malformed, decode, encode};
-use crate::card::{FORMAT_VERSION, FORMER_VERSION, ModelCard};
+use crate::card::{FORMAT_VERSION, ModelCard, OLDEST_VERSION};
 use crate::features::{FEATURE_SET, FORMER_FEATURES, FORMER_SET, names};
 use crate::model::{ModelError, TrainedModel};
 
@@ -52,7 +52,7 @@ pub enum ArtifactError {
     #[error("the entry `model` is malformed: {0}")]
     Malformed(#[from] Malformed),
     /// Written in another format.
-    #[error("the artifact has format version {found}, this program reads {FORMER_VERSION} and {FORMAT_VERSION}")]
+    #[error("the artifact has format version {found}, this program reads {OLDEST_VERSION} to {FORMAT_VERSION}")]
     FormatVersion {
         /// Version in the card.
         found: u32,
@@ -128,8 +128,8 @@ pub fn unpack(bytes: &[u8]) -> Result<(TrainedModel, ModelCard), ArtifactError> 
 
 fn agree(model: &TrainedModel, card: &ModelCard) -> Result<(), ArtifactError> {
     let (set, features) = match card.format_version {
-        FORMAT_VERSION => (FEATURE_SET, names().len()),
-        FORMER_VERSION => (FORMER_SET, FORMER_FEATURES),
+        OLDEST_VERSION => (FORMER_SET, FORMER_FEATURES),
+        OLDEST_VERSION..=FORMAT_VERSION => (FEATURE_SET, names().len()),
         found => return Err(ArtifactError::FormatVersion { found }),
     };
     if card.feature_set != set {

@@ -3,17 +3,30 @@ use proptest::prelude::*;
 use super::*;
 use crate::features::FEATURES;
 use crate::model::{Linear, Term};
-use crate::training::{TrainParams, Trained, TrainingSet, train};
+use crate::prior::{Experience, Prior};
+use crate::training::{Knowledge, TrainParams, Trained, TrainingSet, train, train_with};
 
-fn trained() -> Trained {
-    let features: Vec<Vec<f64>> =
-        (0..6).map(|i| (0..FEATURES).map(|j| f64::from(i) * 1.37 + (i as f64 * j as f64).sin()).collect()).collect();
-    let set = TrainingSet {
+fn set(who: usize) -> TrainingSet {
+    let value = |i: usize, j: usize| i as f64 * 1.37 + (who as f64 + i as f64 * j as f64).sin();
+    TrainingSet {
         ids: (0..6).map(|i| format!("recording-{i}")).collect(),
-        scores: vec![50.0, 55.5, 61.0, 64.0, 71.25, 77.0],
-        features,
-    };
-    train(&set, &TrainParams { seed: 1, trained_at: Some("2025-05-01T10:00:00Z".into()) }).unwrap()
+        scores: [50.0, 55.5, 61.0, 64.0, 71.25, 77.0].iter().map(|score| score + who as f64).collect(),
+        features: (0..6).map(|i| (0..FEATURES).map(|j| value(i, j)).collect()).collect(),
+    }
+}
+
+fn params() -> TrainParams {
+    TrainParams { seed: 1, trained_at: Some("2025-05-01T10:00:00Z".into()) }
+}
+
+/// Of a patient's own recordings and of what others know: every part that a model can have.
+fn trained() -> Trained {
+    let others = [set(1), set(2), set(3)];
+    let prior = Prior::learn(&others.each_ref().map(|set| Experience { set, groups: None })).unwrap();
+    let trained = train_with(&set(0), &params(), &Knowledge { prior: Some(&prior), groups: None }).unwrap();
+    let model = &trained.model;
+    assert!(model.common().is_some() && model.envelope().is_some() && !model.kernels().is_empty());
+    trained
 }
 
 fn gzip(tar: &[u8]) -> Vec<u8> {
@@ -51,8 +64,8 @@ fn what_was_packed_is_unpacked() {
 fn foreign_cards_are_refused() {
     assert!(unpack(&with_card(|_| ())).is_ok());
     assert!(matches!(
-        unpack(&with_card(|c| c["format_version"] = 3.into())),
-        Err(ArtifactError::FormatVersion { found: 3 })
+        unpack(&with_card(|c| c["format_version"] = 4.into())),
+        Err(ArtifactError::FormatVersion { found: 4 })
     ));
     assert!(matches!(
         unpack(&with_card(|c| c["feature_set"] = "other-1".into())),
@@ -101,7 +114,7 @@ fn malformed_models_are_refused() {
     }
     assert_eq!(malformed(&[good.as_slice(), &[0]].concat()), Malformed::Long);
     // Each count in the head, beyond its bound.
-    for at in [8, 12, 16] {
+    for at in [8, 12, 16, 20] {
         let mut bytes = good.clone();
         bytes[at..at + 4].copy_from_slice(&u32::MAX.to_le_bytes());
         assert!(matches!(malformed(&bytes), Malformed::Count { found: 0xffff_ffff, .. }));
@@ -131,8 +144,8 @@ fn bombs_and_tails_are_refused() {
     }
 }
 
-/// A model of format 1 as the program before wrote it: 120 features.
-fn former(features: usize) -> Vec<u8> {
+/// A model of format 1 as the programs of its time wrote it: 120 features.
+fn oldest(features: usize) -> Vec<u8> {
     let mut model = b"STANCEM1".to_vec();
     model.extend((features as u32).to_le_bytes());
     let terms = (0..features).flat_map(|i| if i == 1 { [2.0, 0.0, 50.0] } else { [0.0; 3] });
@@ -148,14 +161,31 @@ fn former(features: usize) -> Vec<u8> {
 }
 
 #[test]
-fn models_of_the_former_format_still_score() {
-    let (model, card) = unpack(&former(FORMER_FEATURES)).unwrap();
+fn models_of_the_format_before_are_the_same() {
+    let Trained { model, card } = train(&set(0), &params()).unwrap();
+    // Format 2 had no common parts, and did not count them.
+    let mut numbers = encode(&model);
+    numbers[7] = b'2';
+    assert_eq!(numbers.drain(20..24).collect::<Vec<_>>(), [0; 4]);
+    let packed = |format_version: u32| {
+        let card = serde_json::to_vec(&ModelCard { format_version, ..card.clone() }).unwrap();
+        gzip(&tar_of(&[(MODEL_ENTRY, &numbers), (CARD_ENTRY, &card)]))
+    };
+    assert_eq!(unpack(&packed(2)).unwrap().0, model);
+    // Card and numbers must be of one format.
+    assert!(matches!(unpack(&packed(1)), Err(ArtifactError::Malformed(Malformed::Magic))));
+    assert!(matches!(unpack(&packed(3)), Err(ArtifactError::Malformed(Malformed::Magic))));
+}
+
+#[test]
+fn models_of_the_oldest_format_still_score() {
+    let (model, card) = unpack(&oldest(FORMER_FEATURES)).unwrap();
     assert_eq!((card.format_version, card.candidates.len(), card.provisional), (1, 1, false));
     let mut features = vec![9.0; FEATURES];
     features[1] = 20.0;
     let found = model.predict(&features).unwrap();
     assert_eq!((found.lower, found.value, found.upper), (43.5, 50.0, 56.5));
-    assert!(matches!(unpack(&former(FORMER_FEATURES - 1)), Err(ArtifactError::Mismatch(_))));
+    assert!(matches!(unpack(&oldest(FORMER_FEATURES - 1)), Err(ArtifactError::Mismatch(_))));
     // And none is written any more.
     assert!(matches!(pack(&model, &card), Err(ArtifactError::FormatVersion { found: 1 })));
 }

@@ -93,8 +93,7 @@ impl Prior {
                 let others = || people.iter().enumerate().filter(|(j, _)| j % folds != i % folds).map(|(_, p)| p);
                 let level = mean(others().map(|p| p.level(slopes)));
                 let mean_score = mean(others().map(|p| mean(p.scores.iter().copied())));
-                let held = slopes.held_to(&person.rows);
-                let predicted: Vec<f64> = person.rows.iter().map(|row| held.predict(row) + level).collect();
+                let predicted: Vec<f64> = person.rows.iter().map(|row| slopes.predict(row) + level).collect();
                 Some(Judged { person, predicted, mean_score })
             })
             .collect();
@@ -134,9 +133,9 @@ impl Prior {
         let known = Known { means: &self.means, deviations: &self.overall, rows: self.recordings as f64 };
         Unchecked {
             linear: self.provisional.clone(),
-            kernels: Vec::new(),
             envelope: Envelope::around(&[], Some(known)),
             half_width: self.provisional_half_width,
+            ..Unchecked::default()
         }
         .try_into()
     }

@@ -179,27 +179,29 @@ fn folds(units: &[Vec<usize>]) -> Vec<Vec<usize>> {
     (0..FOLDS).map(|fold| units.get(run(fold)).unwrap_or_default().concat()).collect()
 }
 
-/// The average as one linear part, the rest, and who weighs what.
-pub(super) fn assemble(
-    members: Vec<Member>,
-    weights: &[f64],
-    prior: Option<&Linear>,
-) -> (Linear, Vec<KernelPart>, Vec<WeightedCandidate>) {
+/// An average of members as parts of a model.
+pub(super) struct Assembled {
+    pub(super) linear: Linear,
+    pub(super) kernels: Vec<KernelPart>,
+    /// By weight.
+    pub(super) candidates: Vec<WeightedCandidate>,
+    /// Weight of the members that were fitted to what a prior leaves: the share of the prior itself.
+    pub(super) of_prior: f64,
+}
+
+pub(super) fn assemble(members: Vec<Member>, weights: &[f64]) -> Assembled {
     let mut linear = Linear { intercept: 0.0, terms: vec![Term::default(); FEATURES] };
-    let (mut kernels, mut candidates) = (Vec::new(), Vec::new());
-    let mut common = 0.0;
-    for (Member { candidate, fitted, .. }, weight) in members.into_iter().zip(weights) {
-        if *weight <= 0.0 {
-            continue;
-        }
-        common += if candidate.target == Target::Remainder { *weight } else { 0.0 };
+    let (mut kernels, mut candidates, mut of_prior) = (Vec::<KernelPart>::new(), Vec::new(), 0.0);
+    for (Member { candidate, fitted, .. }, weight) in members.into_iter().zip(weights).filter(|(_, w)| **w > 0.0) {
+        of_prior += if candidate.target == Target::Remainder { *weight } else { 0.0 };
         fitted.add_to(&mut linear, *weight);
-        kernels.extend(fitted.kernel.map(|kernel| kernel.scaled(*weight)));
+        if let Some(kernel) = fitted.kernel.map(|kernel| kernel.scaled(*weight))
+            && !kernels.iter_mut().any(|part| part.absorb(&kernel))
+        {
+            kernels.push(kernel);
+        }
         candidates.push(WeightedCandidate { candidate, weight: rounded(*weight) });
     }
-    if let Some(prior) = prior {
-        linear.add(prior, common);
-    }
     candidates.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-    (linear, kernels, candidates)
+    Assembled { linear, kernels, candidates, of_prior }
 }

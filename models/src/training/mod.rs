@@ -5,13 +5,12 @@ mod members;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use self::members::{FOLDS, MIN_TO_FIT, assemble, nested_predictions};
+use self::members::{Assembled, FOLDS, MIN_TO_FIT, assemble, nested_predictions};
 pub(crate) use self::members::{average, members, units};
 use crate::card::{FORMAT_VERSION, ModelCard, PriorSummary, rounded, software};
 use crate::features::{FEATURE_SET, FEATURES, names};
 use crate::interval::own_half_width;
-use crate::kernel_part::KernelPart;
-use crate::model::{Linear, ModelError, SCORE_RANGE, Term, TrainedModel, Unchecked};
+use crate::model::{Linear, ModelError, SCORE_RANGE, TrainedModel, Unchecked};
 use crate::novelty::Envelope;
 use crate::prior::Prior;
 
@@ -104,9 +103,8 @@ pub fn train_with(set: &TrainingSet, params: &TrainParams, knowledge: &Knowledge
     let groups: Option<Vec<&str>> =
         knowledge.groups.map(|groups| groups.iter().skip(newest).map(String::as_str).collect());
 
-    let slopes = knowledge.prior.map(|prior| prior.slopes().held_to(&rows));
-    let predicted: Option<Vec<f64>> =
-        slopes.as_ref().map(|slopes| rows.iter().map(|row| slopes.predict(row)).collect());
+    let slopes = knowledge.prior.map(Prior::slopes);
+    let predicted: Option<Vec<f64>> = slopes.map(|slopes| rows.iter().map(|row| slopes.predict(row)).collect());
     let common = knowledge.prior.zip(predicted.as_deref()).map(|(prior, p)| (p, prior.intercept()));
     let units = units(rows.len(), groups.as_deref());
     let members = members(&rows, &scores, &units, common);
@@ -120,11 +118,13 @@ pub fn train_with(set: &TrainingSet, params: &TrainParams, knowledge: &Knowledge
     let errors: Vec<f64> = left_out.iter().zip(&scores).map(|(p, s)| clip(*p) - s).collect();
     let half_width =
         rounded(knowledge.prior.map_or_else(|| own_half_width(&errors), |prior| prior.half_width(&errors)));
-    let (linear, kernels, candidates) = assemble(members, &mixed.weights, slopes.as_ref());
+    let Assembled { linear, kernels, candidates, of_prior } = assemble(members, &mixed.weights);
+    let common = slopes.filter(|_| of_prior > 0.0).map(|slopes| slopes.scaled(of_prior));
     let envelope = Envelope::around(&rows, knowledge.prior.map(Prior::known));
 
     let feature_names = names();
-    let features_used = features_used(&feature_names, &linear, &kernels);
+    let model = TrainedModel::try_from(Unchecked { linear, common, kernels, envelope, half_width })?;
+    let features_used = features_used(&feature_names, &model);
     let card = ModelCard {
         format_version: FORMAT_VERSION,
         feature_set: FEATURE_SET.to_owned(),
@@ -144,7 +144,6 @@ pub fn train_with(set: &TrainingSet, params: &TrainParams, knowledge: &Knowledge
         provisional: false,
         software: software(),
     };
-    let model = TrainedModel::try_from(Unchecked { linear, kernels, envelope, half_width })?;
     Ok(Trained { model, card })
 }
 
@@ -158,7 +157,7 @@ pub fn provisional(prior: &Prior, params: &TrainParams) -> Result<Trained, Train
     let card = ModelCard {
         format_version: FORMAT_VERSION,
         feature_set: FEATURE_SET.to_owned(),
-        features_used: features_used(&feature_names, model.linear(), &[]),
+        features_used: features_used(&feature_names, &model),
         feature_names,
         candidates: Vec::new(),
         training_recordings: Vec::new(),
@@ -177,11 +176,14 @@ pub fn provisional(prior: &Prior, params: &TrainParams) -> Result<Trained, Train
     Ok(Trained { model, card })
 }
 
-fn features_used(names: &[String], linear: &Linear, kernels: &[KernelPart]) -> Vec<String> {
-    let in_kernels = |i: usize| kernels.iter().any(|k| k.columns.iter().any(|column| column.index as usize == i));
-    let used = |(i, term): (usize, &Term)| term.weight != 0.0 || in_kernels(i);
-    let used = linear.terms.iter().enumerate().map(used);
-    names.iter().zip(used).filter(|(_, used)| *used).map(|(name, _)| name.clone()).collect()
+fn features_used(names: &[String], model: &TrainedModel) -> Vec<String> {
+    let has_weight = |linear: &Linear, i: usize| linear.terms.get(i).is_some_and(|term| term.weight != 0.0);
+    let used = |i: usize| {
+        has_weight(model.linear(), i)
+            || model.common().is_some_and(|common| has_weight(common, i))
+            || model.kernels().iter().any(|k| k.columns.iter().any(|column| column.index as usize == i))
+    };
+    names.iter().enumerate().filter(|(i, _)| used(*i)).map(|(_, name)| name.clone()).collect()
 }
 
 fn clip(score: f64) -> f64 {

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 fn card() -> Value {
     let part = |block: &str, estimator: Value, target: &str, weight: f64| json!({ "block": block, "estimator": estimator, "target": target, "weight": weight });
     json!({
-        "format_version": 2, "feature_set": "stance-motion-2",
+        "format_version": 3, "feature_set": "stance-motion-2",
         "feature_names": stance_models::features::names(),
         "features_used": ["duration", "active_time", "step_period", "ax_mean", "ax_log_sd", "az_mean",
                           "vertical_log_power_0.2_0.5_hz"],
