@@ -84,9 +84,15 @@ impl Pooled {
                 fits.push(found.iter().map(|weights| self.spread(weights, &columns)).collect());
             }
         }
-        let left_out: Vec<&[f64]> = left_out.iter().map(Vec::as_slice).collect();
-        let mixed = weights(&left_out, &flat, &vec![1.0; left_out.len()]);
+        // The person of each difference, whose own error has no say in what is mixed for a fold without that person.
+        let whose: Vec<usize> = targets.iter().enumerate().flat_map(|(i, t)| t.iter().map(move |_| i)).collect();
         let average = |fold: usize| {
+            let of_others = |all: &[f64]| -> Vec<f64> {
+                all.iter().zip(&whose).filter(|(_, i)| *i % folds != fold).map(|(value, _)| *value).collect()
+            };
+            let left_out: Vec<Vec<f64>> = left_out.iter().map(|predicted| of_others(predicted)).collect();
+            let left_out: Vec<&[f64]> = left_out.iter().map(Vec::as_slice).collect();
+            let mixed = weights(&left_out, &of_others(&flat), &vec![1.0; left_out.len()]);
             let mut sum = vec![0.0; FEATURES];
             for (fit, weight) in fits.iter().zip(&mixed) {
                 add_scaled(&mut sum, *weight, fit.get(fold).map(Vec::as_slice).unwrap_or_default());
