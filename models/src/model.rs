@@ -9,6 +9,11 @@ use crate::novelty::{Envelope, UNLIKE};
 /// Scores lie here; predictions and their intervals are clipped to it.
 pub const SCORE_RANGE: (f64, f64) = (0.0, 100.0);
 
+/// Within [`SCORE_RANGE`].
+pub(crate) fn clip(score: f64) -> f64 {
+    score.clamp(SCORE_RANGE.0, SCORE_RANGE.1)
+}
+
 /// Why a model could not be made or used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ModelError {
@@ -183,7 +188,6 @@ impl TrainedModel {
         if !value.is_finite() || features.iter().any(|x| !x.is_finite()) {
             return Err(ModelError::NotFinite);
         }
-        let clip = |score: f64| score.clamp(SCORE_RANGE.0, SCORE_RANGE.1);
         let value = clip(value);
         let novelty = self.envelope.as_ref().map_or(0.0, |envelope| envelope.novelty(features));
         let half_width = self.half_width * if novelty > UNLIKE { novelty } else { 1.0 };

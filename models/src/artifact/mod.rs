@@ -129,7 +129,7 @@ pub fn unpack(bytes: &[u8]) -> Result<(TrainedModel, ModelCard), ArtifactError> 
 fn agree(model: &TrainedModel, card: &ModelCard) -> Result<(), ArtifactError> {
     let (set, features) = match card.format_version {
         OLDEST_VERSION => (FORMER_SET, FORMER_FEATURES),
-        OLDEST_VERSION..=FORMAT_VERSION => (FEATURE_SET, names().len()),
+        2 | FORMAT_VERSION => (FEATURE_SET, names().len()),
         found => return Err(ArtifactError::FormatVersion { found }),
     };
     if card.feature_set != set {

@@ -11,9 +11,9 @@ use self::pooled::Pooled;
 use crate::estimators::gaussian_process::Intercept;
 use crate::features::FEATURES;
 use crate::interval::{conformal_quantile, mean_square, shrunk_variance, student_t};
-use crate::model::{Linear, ModelError, SCORE_RANGE, Term, TrainedModel, Unchecked};
+use crate::model::{Linear, ModelError, Term, TrainedModel, Unchecked};
 use crate::novelty::{Envelope, Known};
-use crate::training::{TrainingSet, average, members, units};
+use crate::training::{Nested, TrainingSet, average, errors, folds, members, nested, units};
 
 /// People that a prior is learnt from at least.
 pub const MIN_PEOPLE: usize = 3;
@@ -31,6 +31,8 @@ const LEAST_BETWEEN: f64 = 0.05;
 const COMMON_WEIGHT: f64 = 4.0;
 /// Errors of people left out that an interval is calibrated on at least; of fewer, Student's t.
 const MIN_CALIBRATION: usize = 30;
+/// Models that an interval is calibrated on at most, of all people together, each trained without a fold of a person's recordings.
+const MAX_CALIBRATION: usize = 120;
 
 /// What is common to the patients of one care provider in one movement.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,7 +115,7 @@ impl Prior {
             slopes: levelled,
             level_ratio,
             error_variance,
-            factor: factor(&errors, error_variance),
+            factor: factor(&judged, Intercept::Shrunk(level_ratio), error_variance),
             provisional,
             provisional_half_width,
             means: pooled.means,
@@ -221,21 +223,30 @@ impl Judged<'_> {
     fn left_out_errors(&self, intercept: Intercept) -> Vec<f64> {
         let Person { rows, scores, units } = self.person;
         let members = members(rows, scores, units, Some((&self.predicted, intercept)));
-        average(&members, scores, units).left_out.iter().zip(scores).map(|(p, s)| p - s).collect()
+        errors(&average(&members, scores, units).left_out, scores)
+    }
+
+    /// Errors on folds left out of the person's model, weights included, each over the root of the variance that the model's own errors
+    /// tell, as [`Prior::half_width`] has it. Of at most so many folds, evenly spread; `from`: which of them first.
+    fn scaled_errors(&self, intercept: Intercept, common: f64, from: usize, most: usize) -> Vec<f64> {
+        let Person { rows, scores, units } = self.person;
+        let folds = folds(units);
+        let step = folds.len().div_ceil(most).max(1);
+        let folds = folds.into_iter().skip(from % step).step_by(step);
+        let of_fold = |Nested { out, predicted, errors: of_fits }: Nested| {
+            let scale = shrunk_variance(&of_fits, common, COMMON_WEIGHT).sqrt().max(1e-9);
+            let scores: Vec<f64> = out.iter().filter_map(|i| scores.get(*i).copied()).collect();
+            errors(&predicted, &scores).into_iter().map(move |error| error / scale)
+        };
+        nested(rows, scores, units, Some((&self.predicted, intercept)), folds).into_iter().flat_map(of_fold).collect()
     }
 }
 
 /// The better of slopes with the mean level and the mean score alone, judged on people left out, and its half width.
 fn provisional(levelled: &Linear, people: &[Person<'_>], judged: &[Judged<'_>]) -> (Linear, f64) {
-    let clipped = |score: f64| score.clamp(SCORE_RANGE.0, SCORE_RANGE.1);
-    let of = |predict: &dyn Fn(&Judged<'_>, usize) -> f64| -> Vec<f64> {
-        let errors = |j: &Judged<'_>| {
-            j.person.scores.iter().enumerate().map(|(i, s)| clipped(predict(j, i)) - s).collect::<Vec<f64>>()
-        };
-        judged.iter().flat_map(errors).collect()
-    };
-    let by_slopes = of(&|j, i| j.predicted.get(i).copied().unwrap_or(j.mean_score));
-    let by_mean = of(&|j, _| j.mean_score);
+    let by_slopes: Vec<f64> = judged.iter().flat_map(|j| errors(&j.predicted, &j.person.scores)).collect();
+    let mean_of_others = |j: &Judged<'_>| errors(&vec![j.mean_score; j.person.scores.len()], &j.person.scores);
+    let by_mean: Vec<f64> = judged.iter().flat_map(mean_of_others).collect();
     let (linear, errors) = if mean_square(&by_slopes) < mean_square(&by_mean) {
         (levelled.clone(), by_slopes)
     } else {
@@ -247,18 +258,12 @@ fn provisional(levelled: &Linear, people: &[Person<'_>], judged: &[Judged<'_>]) 
     (linear, half_width)
 }
 
-/// The quantile that intervals need so that they cover the left-out errors of everybody, each scaled by the variance of the same
-/// person's other errors.
-fn factor(errors: &[Vec<f64>], common: f64) -> Option<f64> {
-    let scaled: Vec<f64> = errors
-        .iter()
-        .flat_map(|errors| {
-            errors.iter().enumerate().map(move |(i, error)| {
-                let others: Vec<f64> = errors.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, e)| *e).collect();
-                error / shrunk_variance(&others, common, COMMON_WEIGHT).sqrt().max(1e-9)
-            })
-        })
-        .collect();
+/// The quantile that intervals need so that they cover: of the errors of everybody's models on what these were trained without, each
+/// over the root of the variance that the model would have told.
+fn factor(judged: &[Judged<'_>], intercept: Intercept, common: f64) -> Option<f64> {
+    let most = MAX_CALIBRATION.div_ceil(judged.len().max(1));
+    let of_person = |(i, judged): (usize, &Judged<'_>)| judged.scaled_errors(intercept, common, i, most);
+    let scaled: Vec<f64> = judged.iter().enumerate().flat_map(of_person).collect();
     conformal_quantile(&scaled).filter(|_| scaled.len() >= MIN_CALIBRATION)
 }
 

@@ -9,7 +9,7 @@ use crate::estimators::gaussian_process::Intercept;
 use crate::estimators::{Candidate, Estimator, Target, own_candidates, remainder_candidates};
 use crate::features::FEATURES;
 use crate::kernel_part::KernelPart;
-use crate::model::{Linear, Term};
+use crate::model::{Linear, Term, clip};
 
 /// Fewer recordings than this teach nothing but their mean.
 pub(super) const MIN_TO_FIT: usize = 3;
@@ -96,7 +96,8 @@ impl<'a> Repeated<'a> {
             let mut left_out = vec![f64::NAN; self.whole.rows().len()];
             for ((out, designs), targets) in self.folds.iter().zip(in_folds) {
                 let fitted = designs.of(block)?.fit(targets, estimator, intercept, &[])?;
-                place(&mut left_out, self.whole.rows(), out, |row| fitted.predict(row));
+                let predict = |i: &usize| self.whole.rows().get(*i).map(|row| fitted.predict(row));
+                place(&mut left_out, out, &out.iter().filter_map(predict).collect::<Vec<f64>>());
             }
             left_out
         };
@@ -104,13 +105,18 @@ impl<'a> Repeated<'a> {
     }
 }
 
-/// Predicts what was left out, each into its place.
-fn place(into: &mut [f64], rows: &[&[f64]], out: &[usize], predict: impl Fn(&[f64]) -> f64) {
-    for i in out {
-        if let (Some(slot), Some(row)) = (into.get_mut(*i), rows.get(*i)) {
-            *slot = predict(row);
+/// Puts each value into its place.
+pub(super) fn place(into: &mut [f64], places: &[usize], values: &[f64]) {
+    for (i, value) in places.iter().zip(values) {
+        if let Some(slot) = into.get_mut(*i) {
+            *slot = *value;
         }
     }
+}
+
+/// Predicted, on the scale of scores, less true.
+pub(crate) fn errors(predicted: &[f64], scores: &[f64]) -> Vec<f64> {
+    predicted.iter().zip(scores).map(|(predicted, score)| clip(*predicted) - score).collect()
 }
 
 /// An average of members.
@@ -134,22 +140,50 @@ pub(crate) fn average(members: &[Member], scores: &[f64], units: &[Vec<usize>]) 
     }
 }
 
-/// What models trained without each fold, weights included, predict for it.
-pub(super) fn nested_predictions(rows: &[&[f64]], scores: &[f64], units: &[Vec<usize>]) -> Vec<f64> {
-    let mut found = vec![f64::NAN; rows.len()];
-    for out in folds(units) {
+/// A model that was trained without a fold, weights included, and the fold.
+pub(crate) struct Nested {
+    /// Positions that were left out.
+    pub(crate) out: Vec<usize>,
+    /// What the model predicts for each of them.
+    pub(crate) predicted: Vec<f64>,
+    /// Errors of the model's fits on the rest, each left out.
+    pub(crate) errors: Vec<f64>,
+}
+
+/// Models trained without each of these [`folds`]. `common`: as in [`members`].
+pub(crate) fn nested(
+    rows: &[&[f64]],
+    scores: &[f64],
+    units: &[Vec<usize>],
+    common: Option<(&[f64], Intercept)>,
+    folds: impl IntoIterator<Item = Vec<usize>>,
+) -> Vec<Nested> {
+    let without_fold = |out: Vec<usize>| {
         let (in_rows, in_scores) = (without(rows, &out), without(scores, &out));
+        let in_common = common.map(|(predicted, intercept)| (without(predicted, &out), intercept));
+        let in_common = in_common.as_ref().map(|(predicted, intercept)| (predicted.as_slice(), *intercept));
         // Positions move up by as many as were left out before them.
         let moved = |i: &usize| i - out.iter().filter(|o| *o < i).count();
         let kept = units.iter().filter(|unit| unit.iter().all(|i| !out.contains(i)));
         let units: Vec<Vec<usize>> = kept.map(|unit| unit.iter().map(moved).collect()).collect();
-        let members = members(&in_rows, &in_scores, &units, None);
-        let weights = average(&members, &in_scores, &units).weights;
-        place(&mut found, rows, &out, |row| {
-            members.iter().zip(&weights).map(|(member, weight)| weight * member.fitted.predict(row)).sum()
-        });
+        let members = members(&in_rows, &in_scores, &units, in_common);
+        let Average { weights, left_out } = average(&members, &in_scores, &units);
+        let predict = |i: &usize| -> Option<f64> {
+            let (row, given) = (*rows.get(*i)?, common.and_then(|(predicted, _)| predicted.get(*i)).unwrap_or(&0.0));
+            let part = |(member, weight): (&Member, &f64)| weight * member.predict(row, *given);
+            Some(members.iter().zip(&weights).map(part).sum())
+        };
+        Nested { predicted: out.iter().filter_map(predict).collect(), errors: errors(&left_out, &in_scores), out }
+    };
+    folds.into_iter().map(without_fold).collect()
+}
+
+impl Member {
+    /// Of a recording for which the prior gives that.
+    fn predict(&self, row: &[f64], prior: f64) -> f64 {
+        let given = if self.candidate.target == Target::Remainder { prior } else { 0.0 };
+        given + self.fitted.predict(row)
     }
-    found
 }
 
 fn without<T: Copy>(all: &[T], out: &[usize]) -> Vec<T> {
@@ -170,7 +204,7 @@ pub(crate) fn units(n: usize, groups: Option<&[&str]>) -> Vec<Vec<usize>> {
 }
 
 /// Units as folds: each, or of many a run of neighbours, often recorded on one day.
-fn folds(units: &[Vec<usize>]) -> Vec<Vec<usize>> {
+pub(crate) fn folds(units: &[Vec<usize>]) -> Vec<Vec<usize>> {
     let count = units.len();
     if count <= FOLDS {
         return units.to_vec();

@@ -5,8 +5,8 @@ mod members;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use self::members::{Assembled, FOLDS, MIN_TO_FIT, assemble, nested_predictions};
-pub(crate) use self::members::{average, members, units};
+use self::members::{Assembled, FOLDS, MIN_TO_FIT, assemble, place};
+pub(crate) use self::members::{Nested, average, errors, folds, members, nested, units};
 use crate::card::{FORMAT_VERSION, ModelCard, PriorSummary, rounded, software};
 use crate::features::{FEATURE_SET, FEATURES, names};
 use crate::interval::own_half_width;
@@ -87,10 +87,11 @@ pub fn train(set: &TrainingSet, params: &TrainParams) -> Result<Trained, TrainEr
 
 /// Trains a model. Same set, parameters and knowledge, same model, bit for bit.
 ///
-/// Every candidate is fitted, and the model is their average, weighted by their errors on what was left out of their fits. Without
-/// a prior the whole of that is repeated without each recording (of more than ten: without each of ten folds), and the 90 % interval
-/// is the conformal quantile of the errors of these models, which saw nothing of what they predicted. With a prior the patient's
-/// own error variance is shrunk towards the common one, and scaled by a quantile that was found on people left out of the prior.
+/// Every candidate is fitted, and the model is their average, weighted by their errors on what was left out of their fits. The whole
+/// of that is repeated without each recording (of more than ten: without each of ten folds), and the errors that the card tells are
+/// those of these models, which saw nothing of what they predicted. Without a prior the 90 % interval is the conformal quantile of
+/// these errors. With a prior it is the root of the patient's own error variance, that of the fits, shrunk towards the common one and
+/// scaled by a quantile that was found on people left out of the prior.
 ///
 /// # Errors
 /// [`TrainError`]; also where the set is inconsistent.
@@ -109,15 +110,18 @@ pub fn train_with(set: &TrainingSet, params: &TrainParams, knowledge: &Knowledge
     let units = units(rows.len(), groups.as_deref());
     let members = members(&rows, &scores, &units, common);
     let mixed = average(&members, &scores, &units);
-    let nested = knowledge.prior.is_none() && rows.len() <= MAX_NESTED && units.len() > MIN_TO_FIT;
-    let (left_out, folds) = if nested {
-        (nested_predictions(&rows, &scores, &units), units.len().min(FOLDS))
+    let errors_of_fits = errors(&mixed.left_out, &scores);
+    let (errors, number_of_folds) = if rows.len() <= MAX_NESTED && units.len() > MIN_TO_FIT {
+        let mut predictions = mixed.left_out.clone();
+        for Nested { out, predicted, .. } in nested(&rows, &scores, &units, common, folds(&units)) {
+            place(&mut predictions, &out, &predicted);
+        }
+        (errors(&predictions, &scores), units.len().min(FOLDS))
     } else {
-        (mixed.left_out.clone(), units.len())
+        (errors_of_fits.clone(), units.len())
     };
-    let errors: Vec<f64> = left_out.iter().zip(&scores).map(|(p, s)| clip(*p) - s).collect();
     let half_width =
-        rounded(knowledge.prior.map_or_else(|| own_half_width(&errors), |prior| prior.half_width(&errors)));
+        rounded(knowledge.prior.map_or_else(|| own_half_width(&errors), |prior| prior.half_width(&errors_of_fits)));
     let Assembled { linear, kernels, candidates, of_prior } = assemble(members, &mixed.weights);
     let common = slopes.filter(|_| of_prior > 0.0).map(|slopes| slopes.scaled(of_prior));
     let envelope = Envelope::around(&rows, knowledge.prior.map(Prior::known));
@@ -138,7 +142,7 @@ pub fn train_with(set: &TrainingSet, params: &TrainParams, knowledge: &Knowledge
         leave_one_out_error: rounded(mean_absolute(errors.iter().copied())),
         left_out_errors: errors.iter().map(|error| rounded(*error)).collect(),
         baseline_error: rounded(baseline_error(&scores)),
-        folds,
+        folds: number_of_folds,
         interval_half_width: half_width,
         prior: knowledge.prior.map(PriorSummary::of),
         provisional: false,
@@ -184,10 +188,6 @@ fn features_used(names: &[String], model: &TrainedModel) -> Vec<String> {
             || model.kernels().iter().any(|k| k.columns.iter().any(|column| column.index as usize == i))
     };
     names.iter().enumerate().filter(|(i, _)| used(*i)).map(|(_, name)| name.clone()).collect()
-}
-
-fn clip(score: f64) -> f64 {
-    score.clamp(SCORE_RANGE.0, SCORE_RANGE.1)
 }
 
 fn mean_absolute(errors: impl Iterator<Item = f64>) -> f64 {
