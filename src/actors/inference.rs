@@ -90,6 +90,8 @@ pub struct Infer {
 pub struct Inferred {
     /// The version that did.
     pub version: ModelVersion,
+    /// Whether it is a provisional one.
+    pub provisional: bool,
     /// One a row, in order.
     pub predictions: Vec<Prediction>,
 }
@@ -189,7 +191,7 @@ impl Inference {
                 self.deps.engine.unload(&key(&model)).await;
                 return Err(unloaded);
             }
-            Ok(Inferred { version: model.version, predictions })
+            Ok(Inferred { version: model.version, provisional: model.provisional, predictions })
         };
         let inferred = self.deps.audit.or_failed(&entry, answer.await).await?;
         self.deps.audit.record(entry).await?;
@@ -259,10 +261,14 @@ impl Inference {
             let load = self.deps.engine.load(&key, || self.fetch(&found.model));
             let loaded = tokio::time::timeout(self.deps.limits.deadline, load).await;
             loaded.map_err(|_| EngineError::TooSlow)??;
-            self.withheld().remove(name);
             Ok(())
         };
-        self.deps.audit.or_failed(&entry, loaded.await).await
+        // At the same time: a model in memory that nobody heard of does no harm.
+        let (noted, loaded) = tokio::join!(self.deps.audit.record(entry.clone()), loaded);
+        noted?;
+        self.deps.audit.or_failed(&entry, loaded).await?;
+        self.withheld().remove(name);
+        Ok(())
     }
 
     /// Unloads every version of a model: when this returns none is in use. It is not asked by this way until it is loaded again.
@@ -270,7 +276,8 @@ impl Inference {
     /// # Errors
     /// [`ServiceError`].
     pub async fn unload(&self, caller: &Caller, name: &ModelName) -> Result<(), ServiceError> {
-        let (_, versions) = self.operated(caller, "unload_model", name).await?;
+        let (entry, versions) = self.operated(caller, "unload_model", name).await?;
+        self.deps.audit.record(entry).await?;
         {
             let mut withheld = self.withheld();
             if withheld.len() >= MOST_WITHHELD && !withheld.contains(name) {
@@ -322,7 +329,7 @@ impl Inference {
         Ok((entry, found))
     }
 
-    /// The versions of a model that is about to be operated, noted.
+    /// The versions of a model that is about to be operated, and what is to be noted of it.
     async fn operated(
         &self,
         caller: &Caller,
@@ -335,7 +342,6 @@ impl Inference {
         if versions.is_empty() {
             return Err(self.deps.audit.failed(entry, ServiceError::NotFound(MODEL)).await);
         }
-        self.deps.audit.record(entry.clone()).await?;
         Ok((entry, versions))
     }
 

@@ -95,8 +95,9 @@ fn configure(routes: &mut web::ServiceConfig) {
         .service(web::resource("/metrics").route(web::get().to(metrics)))
         .service(web::resource("/invocations").route(web::post().to(invoke_only)))
         .service(web::resource("/models").route(web::post().to(load)).route(web::get().to(list)))
-        .service(web::resource("/models/{name}").route(web::get().to(describe)).route(web::delete().to(unload)))
-        .service(web::resource("/models/{name}/invoke").route(web::post().to(invoke)));
+        // What is asked most comes first: routes are tried in order.
+        .service(web::resource("/models/{name}/invoke").route(web::post().to(invoke)))
+        .service(web::resource("/models/{name}").route(web::get().to(describe)).route(web::delete().to(unload)));
 }
 
 /// Why the platform is not answered as it wants.
@@ -242,10 +243,17 @@ impl Container {
             name: if name == ONLY { "model".to_owned() } else { "models".to_owned() },
             version: "1".to_owned(),
         };
-        let asked =
-            Request { place, label, inputs, urgency: Urgency::Interactive, deadline: Instant::now() + DEADLINE };
+        let asked = Request {
+            place,
+            label: label.clone(),
+            inputs,
+            urgency: Urgency::Interactive,
+            deadline: Instant::now() + DEADLINE,
+        };
         let predictions = self.engine.answer_if_loaded(&name.into(), asked).await?;
+        let begun = Instant::now();
         let Written { media, body } = payload::write(&form, name, &predictions).map_err(|_| Refusal::Unwritten)?;
+        self.engine.statistics().written(&label, predictions.len(), begun.elapsed());
         Ok(HttpResponse::Ok().content_type(media).body(body))
     }
 

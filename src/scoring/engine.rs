@@ -218,7 +218,7 @@ impl Engine {
         let scored = async {
             let (model, load) = model.await?;
             timings.load = load;
-            self.run(model, inputs, urgency, &mut timings).await
+            self.run(model, &label, inputs, urgency, &mut timings).await
         };
         let scored = tokio::time::timeout_at(deadline, scored).await.unwrap_or(Err(EngineError::TooSlow));
         match &scored {
@@ -325,12 +325,13 @@ impl Engine {
     async fn run(
         &self,
         model: Lease<TrainedModel>,
+        label: &Label,
         inputs: Inputs,
         urgency: Urgency,
         timings: &mut Timings,
     ) -> Result<Vec<Prediction>, EngineError> {
         let begun = Instant::now();
-        let turn = self.0.turns.take(urgency).await;
+        let turn = self.turn(label, urgency).await;
         timings.queue = begun.elapsed();
         let (_turn, features) = match inputs {
             Inputs::Features(features) => (turn, features),
@@ -340,7 +341,7 @@ impl Engine {
                 let _guard = gone.clone().drop_guard();
                 let features = blocking(turn, move || featured(documents, &gone)).await??;
                 timings.input = begun.elapsed();
-                (self.0.turns.take(urgency).await, features)
+                (self.turn(label, urgency).await, features)
             }
         };
         let begun = Instant::now();
@@ -350,6 +351,15 @@ impl Engine {
         let predictions = features.iter().enumerate().map(predict).collect();
         timings.infer = begun.elapsed();
         predictions
+    }
+
+    /// A turn for a request; while it waits, it is counted as waiting.
+    async fn turn(&self, label: &Label, urgency: Urgency) -> Turn {
+        if let Some(turn) = self.0.turns.take_free() {
+            return turn;
+        }
+        let _waiting = self.0.statistics.waits(label);
+        self.0.turns.take(urgency).await
     }
 }
 

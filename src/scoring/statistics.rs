@@ -1,7 +1,7 @@
 //! What became of inference requests, for each model, as Triton counts it.
 
 use lru::LruCache;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -57,6 +57,8 @@ pub struct BatchStatistics {
     pub input: Taken,
     /// The model itself.
     pub infer: Taken,
+    /// Making the answer.
+    pub output: Taken,
 }
 
 /// What became of one model's requests.
@@ -78,6 +80,8 @@ pub struct ModelStatistics {
     pub input: Taken,
     /// The model itself.
     pub infer: Taken,
+    /// Making the answer.
+    pub output: Taken,
     /// Times that the model was in memory.
     pub hits: u64,
     /// Times that it was loaded first.
@@ -96,6 +100,7 @@ impl ModelStatistics {
             (&mut self.queue, other.queue),
             (&mut self.input, other.input),
             (&mut self.infer, other.infer),
+            (&mut self.output, other.output),
             (&mut self.loads, other.loads),
         ] {
             own.merge(others);
@@ -115,7 +120,11 @@ pub struct Label {
 
 /// Statistics of so many models; those that were not asked for longest are added up as one.
 #[derive(Debug)]
-pub struct Statistics(Mutex<Table>);
+pub struct Statistics {
+    table: Mutex<Table>,
+    /// Requests that wait for a turn; as many as the engine has in hand at most.
+    waiting: Mutex<HashMap<Label, u64>>,
+}
 
 #[derive(Debug)]
 struct Table {
@@ -123,12 +132,39 @@ struct Table {
     others: ModelStatistics,
 }
 
+/// A request that waits for a turn, until this is dropped.
+#[derive(Debug)]
+pub struct Waiting<'a> {
+    statistics: &'a Statistics,
+    label: &'a Label,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.statistics.in_line();
+        if let Some(requests) = waiting.get_mut(self.label) {
+            *requests -= 1;
+            if *requests == 0 {
+                waiting.remove(self.label);
+            }
+        }
+    }
+}
+
 impl Statistics {
     /// Of none yet; of at most so many apart.
     #[must_use]
     pub fn new(models: usize) -> Self {
         let models = NonZeroUsize::new(models).unwrap_or(NonZeroUsize::MIN);
-        Self(Mutex::new(Table { models: LruCache::new(models), others: ModelStatistics::default() }))
+        let table = Table { models: LruCache::new(models), others: ModelStatistics::default() };
+        Self { table: Mutex::new(table), waiting: Mutex::default() }
+    }
+
+    /// A request that waits for a turn from now on.
+    #[must_use]
+    pub fn waits<'a>(&'a self, label: &'a Label) -> Waiting<'a> {
+        *self.in_line().entry(label.clone()).or_default() += 1;
+        Waiting { statistics: self, label }
     }
 
     /// A request was answered.
@@ -149,6 +185,16 @@ impl Statistics {
                 let batch = model.batches.entry(rows).or_default();
                 batch.input.add(timings.input);
                 batch.infer.add(timings.infer);
+            }
+        });
+    }
+
+    /// The answer to a request of so many rows was made.
+    pub fn written(&self, label: &Label, rows: usize, took: Duration) {
+        self.change(label, |model| {
+            model.output.add(took);
+            if let Some(batch) = model.batches.get_mut(&rows) {
+                batch.output.add(took);
             }
         });
     }
@@ -176,7 +222,7 @@ impl Statistics {
     #[must_use]
     pub fn prometheus(&self) -> String {
         type Reading = fn(&ModelStatistics) -> u64;
-        const LINES: [(&str, &str, Reading); 8] = [
+        const LINES: [(&str, &str, Reading); 9] = [
             ("nv_inference_request_success", "Requests that were answered", |m| m.success.count),
             ("nv_inference_request_failure", "Requests that were not answered", |m| m.fail.count),
             ("nv_inference_count", "Rows that were scored", |m| m.inferences),
@@ -185,23 +231,30 @@ impl Statistics {
             ("nv_inference_queue_duration_us", "Time that requests waited, microseconds", |m| m.queue.us()),
             ("nv_inference_compute_input_duration_us", "Time of making features, microseconds", |m| m.input.us()),
             ("nv_inference_compute_infer_duration_us", "Time of the model itself, microseconds", |m| m.infer.us()),
+            ("nv_inference_compute_output_duration_us", "Time of making answers, microseconds", |m| m.output.us()),
         ];
         let mut all = self.all();
         let others = self.table().others.clone();
         if others != ModelStatistics::default() {
             all.push((Label { name: OTHERS.to_owned(), version: String::new() }, others));
         }
+        let mut waiting = self.in_line().clone();
         let mut text = String::new();
         for (name, help, reading) in LINES {
             // Of no type that OpenMetrics knows: a counter's name would end with `_total`, and these do not.
-            let mut written = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} unknown");
-            for (Label { name: model, version }, statistics) in &all {
-                let value = reading(statistics);
-                written = written.and_then(|()| {
-                    writeln!(text, "{name}{{model=\"{}\",version=\"{}\"}} {value}", escaped(model), escaped(version))
-                });
+            describe(&mut text, name, help, "unknown");
+            for (label, statistics) in &all {
+                line(&mut text, name, label, reading(statistics));
             }
-            debug_assert!(written.is_ok(), "writing to a string");
+        }
+        const PENDING: &str = "nv_inference_pending_request_count";
+        describe(&mut text, PENDING, "Requests that wait for a turn", "gauge");
+        for (label, _) in &all {
+            line(&mut text, PENDING, label, waiting.remove(label).unwrap_or_default());
+        }
+        // Models that are asked for the first time.
+        for (label, requests) in waiting {
+            line(&mut text, PENDING, &label, requests);
         }
         text
     }
@@ -219,8 +272,22 @@ impl Statistics {
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn in_line(&self) -> MutexGuard<'_, HashMap<Label, u64>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn describe(text: &mut String, name: &str, help: &str, kind: &str) {
+    let written = writeln!(text, "# HELP {name} {help}.\n# TYPE {name} {kind}");
+    debug_assert!(written.is_ok(), "writing to a string");
+}
+
+fn line(text: &mut String, name: &str, Label { name: model, version }: &Label, value: u64) {
+    let written = writeln!(text, "{name}{{model=\"{}\",version=\"{}\"}} {value}", escaped(model), escaped(version));
+    debug_assert!(written.is_ok(), "writing to a string");
 }
 
 fn escaped(label: &str) -> String {
@@ -244,6 +311,10 @@ mod tests {
             statistics.answered(&label(name), 5, ms(10), timings, 7);
         }
         statistics.failed(&label("c"), ms(1));
+        statistics.written(&label("a"), 5, ms(4));
+        let (a, new) = (label("a"), label("new"));
+        let _waiting = [statistics.waits(&a), statistics.waits(&a), statistics.waits(&new)];
+        drop(statistics.waits(&a));
         let names: Vec<_> = statistics.all().into_iter().map(|(label, _)| label.name).collect();
         assert_eq!(names, ["a", "c"]);
         let a = statistics.of(&label("a"));
@@ -255,6 +326,10 @@ mod tests {
             "nv_inference_request_failure{model=\"c\",version=\"v1\"} 1",
             "nv_inference_count{model=\"a\",version=\"v1\"} 10",
             "nv_inference_queue_duration_us{model=\"a\",version=\"v1\"} 2000",
+            "nv_inference_compute_output_duration_us{model=\"a\",version=\"v1\"} 4000",
+            "nv_inference_pending_request_count{model=\"a\",version=\"v1\"} 2",
+            "nv_inference_pending_request_count{model=\"c\",version=\"v1\"} 0",
+            "nv_inference_pending_request_count{model=\"new\",version=\"v1\"} 1",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -131,10 +131,12 @@ async fn requests_over_the_bound_are_told_to_come_back_and_none_gets_anothers_an
     let metrics = metrics.text().await.unwrap();
     assert!(metrics.ends_with("# EOF\n"));
     let label = format!("{{model=\"{}\",version=\"{}\"}}", served.name, served.version);
-    for name in ["request_success", "request_failure", "count", "exec_count", "request_duration_us"] {
+    let durations = ["request_duration_us", "compute_input_duration_us", "compute_output_duration_us"];
+    for name in ["request_success", "request_failure", "count", "exec_count"].into_iter().chain(durations) {
         assert!(served.program.metric(&format!("nv_inference_{name}{label}")).await > 0.0, "{name}\n{metrics}");
     }
-    assert!(!metrics.contains(PATIENT), "{metrics}");
+    let pending = format!("nv_inference_pending_request_count{label} 0\n");
+    assert!(metrics.contains(&pending) && !metrics.contains(PATIENT), "{metrics}");
     assert!(served.program.metric("stance_model_cache{event=\"bytes\"}").await < 20_000.0);
 }
 

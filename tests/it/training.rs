@@ -181,6 +181,17 @@ async fn provisional_gives_way(program: &Program) {
     assert_eq!(score["provisional"], true, "{score}");
     assert!((score["value"].as_f64().unwrap() - 60.0).abs() < 30.0, "{score}");
     assert!(scored_so.body["balance_score"].is_null(), "{}", scored_so.body);
+    // Who asks the model itself is told so, too.
+    let name = "SELECT model_name FROM model_names WHERE patient_id = 'patient-1'";
+    let path = format!("/v2/models/{}/infer", program.texts(name).await.remove(0));
+    let document = recording(PATIENT, id, 0.6, None, 300).to_string();
+    let asked = serde_json::json!({ "inputs": [
+        { "name": "recording", "shape": [1], "datatype": "BYTES", "data": [document] }] });
+    let answer = clinic.post_json(&path, &asked).await.body;
+    assert_eq!(
+        (&answer["parameters"]["provisional"], &answer["outputs"][0]["data"][0]),
+        (&true.into(), &score["value"])
+    );
 
     for document in scored(10) {
         clinic.upload(document.to_string()).await;
@@ -190,6 +201,10 @@ async fn provisional_gives_way(program: &Program) {
         (answer.body["score"]["provisional"] == false && answer.body["balance_score"].is_number()).then_some(())
     })
     .await;
+    let answer = clinic.post_json(&path, &asked).await.body;
+    assert_eq!(answer["parameters"]["provisional"], false);
+    // Three people teach, and ten recordings are one's own: what is said is about right.
+    assert!((answer["outputs"][0]["data"][0].as_f64().unwrap() - 60.0).abs() < 20.0, "{answer}");
     assert_eq!(program.count("SELECT count(*) FROM scores").await, 1);
     let sources = "SELECT count(*) FROM model_sources JOIN models USING (model_version) WHERE verdict = 'serves'";
     assert_eq!(program.count(sources).await, 3);

@@ -21,6 +21,8 @@ use training::{OF_THE_PEER, Trained};
 
 /// Connections at once.
 const CONNECTIONS: [usize; 3] = [1, 16, 64];
+/// Rows of a request that a client gathered.
+const GATHERED: usize = 16;
 /// Loads, and cold scores, of which the median is told.
 const SAMPLES: usize = 21;
 /// Recordings of a patient to train on.
@@ -68,9 +70,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let (folder, environment) = (folder.canonicalize()?, options.environment.canonicalize()?);
     let (few, many) = (options.known.first().copied().unwrap_or(50), options.known.get(1).copied().unwrap_or(1_000));
     ensure!(few.min(many) > 2 * SAMPLES, "the peer loads {} models, and is to know them", 2 * SAMPLES);
-    let row: Vec<f64> = (0..FEATURES).map(|place| place as f64 / 100.0).collect();
-    let body = json!({ "inputs": [{ "name": "features", "shape": [1, FEATURES], "datatype": "FP64", "data": row }] });
-    let body = body.to_string();
+    let (body, gathered) = (body(1), body(GATHERED));
     let mut table = Table::new();
     table.set_header(["", "stance model-server", "stance /v2 (token, audit)", "MLServer", "model-server : MLServer"]);
 
@@ -87,6 +87,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         table.add_rows(throughputs(connections, here, v2, there));
         said(&format!("{connections} connections are measured"))?;
     }
+    let time = Duration::from_secs(options.seconds);
+    let here = drive(&container.invoke("m-0", &gathered), GATHERED, time).await?;
+    let v2 = drive(&server.infer(&server.name, &gathered).await?, GATHERED, time).await?;
+    let there = drive(&peer.infer(0, &gathered), GATHERED, time).await?;
+    table.add_row(rows_gathered(here, v2, there));
 
     let (mut here, mut v2, mut there) = (Loads::default(), Loads::default(), Loads::default());
     for n in 1..=SAMPLES {
@@ -164,6 +169,14 @@ fn throughputs(connections: usize, here: Throughput, v2: Throughput, there: Thro
     ]
 }
 
+/// Rows a second where each request holds [`GATHERED`] of them.
+fn rows_gathered(here: Throughput, v2: Throughput, there: Throughput) -> [String; 5] {
+    let rows = |throughput: Throughput| format!("{:.0}", throughput.per_second * GATHERED as f64);
+    let ratio = format!("{:.1}", here.per_second / there.per_second);
+    let name = format!("rows a second, {GATHERED} in a request, {GATHERED} connections");
+    [name, rows(here), rows(v2), rows(there), ratio]
+}
+
 fn loads([few, many]: [String; 2], here: Loads, v2: Loads, there: Loads) -> [[String; 5]; 5] {
     let cold = "load and first score".to_owned();
     let ratio = format!("{:.1}", there.bytes as f64 / here.bytes.max(1) as f64);
@@ -187,6 +200,14 @@ fn compared(name: String, here: Duration, v2: Option<Duration>, there: Duration)
     };
     let ratio = format!("{:.1}", there.as_secs_f64() / here.as_secs_f64());
     [name, shown(here), v2.map(shown).unwrap_or_default(), shown(there), ratio]
+}
+
+/// A request for so many rows.
+fn body(rows: usize) -> String {
+    let row = (0..FEATURES).map(|place| place as f64 / 100.0);
+    let data: Vec<f64> = std::iter::repeat_n(row, rows).flatten().collect();
+    json!({ "inputs": [{ "name": "features", "shape": [rows, FEATURES], "datatype": "FP64", "data": data }] })
+        .to_string()
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 /// The answer to an inference request. Every output is of type `FP64`.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +13,8 @@ pub struct InferAnswer<'a> {
     pub model_version: &'a str,
     /// The request's.
     pub id: Option<&'a str>,
+    /// What there is to say of the model besides: a name and whether it holds.
+    pub parameters: &'a [(&'static str, bool)],
     /// In order.
     pub outputs: Vec<Output>,
 }
@@ -42,6 +45,8 @@ struct Document<'a> {
     model_version: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parameters: Option<BTreeMap<&'static str, bool>>,
     outputs: Vec<Described<'a>>,
 }
 
@@ -78,6 +83,7 @@ impl InferAnswer<'_> {
             model_name: self.model_name,
             model_version: self.model_version,
             id: self.id,
+            parameters: (!self.parameters.is_empty()).then(|| self.parameters.iter().copied().collect()),
             outputs: outputs.collect(),
         };
         let mut body = serde_json::to_vec(&document)?;

@@ -85,11 +85,13 @@ fn an_answer_is_json_and_raw_tensors_as_they_are_wanted() {
         model_name: "m",
         model_version: "v1",
         id: Some("7"),
+        parameters: &[("provisional", true)],
         outputs: vec![output("score", false), output("lower", true)],
     };
     let Encoded { body, json } = answer.encode().unwrap();
     let (text, raw) = body.split_at(json.unwrap());
-    let expected = json!({ "model_name": "m", "model_version": "v1", "id": "7", "outputs": [
+    let expected = json!({ "model_name": "m", "model_version": "v1", "id": "7",
+        "parameters": { "provisional": true }, "outputs": [
         { "name": "score", "datatype": "FP64", "shape": [2], "data": [0.1, 99.5] },
         { "name": "lower", "datatype": "FP64", "shape": [2], "parameters": { "binary_data_size": 16 } },
     ] });

@@ -6,6 +6,7 @@ use crate::actors::inference::{Infer, Inferred};
 use crate::domain::recording::Refusal;
 use crate::scoring::exchange::{self, ExchangeError};
 use crate::scoring::input::Inputs;
+use crate::scoring::statistics::Label;
 use crate::scoring::turns::Urgency;
 use crate::web::Services;
 use crate::web::body::read_bytes;
@@ -14,7 +15,7 @@ use crate::web::problem::{InferenceProblem, Problem};
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 use stance_models::tensors::{Encoded, HEADER_LENGTH, InferAnswer, InferRequest, TensorError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Larger bodies are read on a thread where that may take its time.
 const READ_AT_ONCE: usize = 256 << 10;
@@ -53,14 +54,18 @@ pub(super) async fn infer(
         urgency: if request.priority <= 1 { Urgency::Interactive } else { Urgency::Backlog },
         timeout: request.timeout_us.map(Duration::from_micros),
     };
-    let Inferred { version, predictions } = services.inference.infer(&caller, infer).await?;
+    let Inferred { version, provisional, predictions } = services.inference.infer(&caller, infer).await?;
+    let begun = Instant::now();
     let answer = InferAnswer {
         model_name: model.name.as_str(),
         model_version: version.as_str(),
         id: request.id.as_deref(),
+        parameters: &[("provisional", provisional)],
         outputs: exchange::tensors(&predictions, &wanted),
     };
     let Encoded { body, json } = answer.encode().map_err(|error| ServiceError::Internal(error.into()))?;
+    let label = Label { name: model.name.to_string(), version: version.to_string() };
+    services.inference.engine().statistics().written(&label, predictions.len(), begun.elapsed());
     let mut response = HttpResponse::Ok();
     response.insert_header((header::CACHE_CONTROL, "no-store"));
     Ok(match json {

@@ -119,11 +119,9 @@ fn told(counted: &[Counted]) -> HttpResponse {
 
 fn one(Counted { label, statistics }: &Counted) -> Value {
     let taken = |Taken { count, ns }: Taken| json!({ "count": count, "ns": ns });
-    // Making the answer is not measured apart.
-    let nothing = taken(Taken::default());
     let batches = statistics.batches.iter().map(|(rows, batch)| {
         json!({ "batch_size": rows, "compute_input": taken(batch.input), "compute_infer": taken(batch.infer),
-                "compute_output": nothing })
+                "compute_output": taken(batch.output) })
     });
     json!({
         "name": label.name,
@@ -137,7 +135,7 @@ fn one(Counted { label, statistics }: &Counted) -> Value {
             "queue": taken(statistics.queue),
             "compute_input": taken(statistics.input),
             "compute_infer": taken(statistics.infer),
-            "compute_output": nothing,
+            "compute_output": taken(statistics.output),
             "cache_hit": taken(Taken { count: statistics.hits, ns: 0 }),
             "cache_miss": taken(statistics.loads),
         },

@@ -113,7 +113,15 @@ pub(super) struct InferAnswer {
     model_name: String,
     model_version: String,
     id: Option<String>,
+    parameters: ModelParameters,
     outputs: Vec<OutputTensor>,
+}
+
+/// What there is to say of the model besides.
+#[derive(ToSchema)]
+pub(super) struct ModelParameters {
+    /// Whether it was made without enough scored recordings of the patient's own.
+    provisional: bool,
 }
 
 /// An output.
