@@ -41,8 +41,8 @@ pub struct Term {
     pub high: f64,
 }
 
-/// Score = intercept + Σ terms, over raw features. Whatever is linear ends as one, averaged: standardisation is folded into the
-/// weights.
+/// Score = intercept + Σ terms, over raw features. Whatever is linear and fitted to the same rows ends as one, averaged:
+/// standardisation is folded into the weights.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Linear {
     /// Score where every feature is zero and within its limits.
@@ -106,9 +106,10 @@ pub struct TrainedModel {
 /// The parts of a model, not checked yet.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Unchecked {
-    /// What is linear in the patient's own part: features are followed as far as the patient's recordings reach, and a bit beyond.
+    /// What is linear in the patient's own part: features are followed as far as the patient's recordings reach, and a bit beyond. Of a
+    /// model without any, all that there is.
     pub linear: Linear,
-    /// What the prior gives, in its share: features are followed as far as the recordings of other patients reach, and a bit beyond.
+    /// What the prior gives to a patient with recordings, in its share; none where that is nothing: features are followed as far as the recordings of other patients reach, and a bit beyond.
     #[serde(default)]
     pub common: Option<Linear>,
     /// What is not linear.
@@ -200,7 +201,7 @@ impl TrainedModel {
         &self.linear
     }
 
-    /// What the prior gives, where there is one.
+    /// What the prior gives beside it, where it gives something.
     #[must_use]
     pub fn common(&self) -> Option<&Linear> {
         self.common.as_ref()

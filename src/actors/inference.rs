@@ -261,14 +261,10 @@ impl Inference {
             let load = self.deps.engine.load(&key, || self.fetch(&found.model));
             let loaded = tokio::time::timeout(self.deps.limits.deadline, load).await;
             loaded.map_err(|_| EngineError::TooSlow)??;
+            self.withheld().remove(name);
             Ok(())
         };
-        // At the same time: a model in memory that nobody heard of does no harm.
-        let (noted, loaded) = tokio::join!(self.deps.audit.record(entry.clone()), loaded);
-        noted?;
-        self.deps.audit.or_failed(&entry, loaded).await?;
-        self.withheld().remove(name);
-        Ok(())
+        self.deps.audit.or_failed(&entry, loaded.await).await
     }
 
     /// Unloads every version of a model: when this returns none is in use. It is not asked by this way until it is loaded again.
@@ -276,8 +272,7 @@ impl Inference {
     /// # Errors
     /// [`ServiceError`].
     pub async fn unload(&self, caller: &Caller, name: &ModelName) -> Result<(), ServiceError> {
-        let (entry, versions) = self.operated(caller, "unload_model", name).await?;
-        self.deps.audit.record(entry).await?;
+        let (_, versions) = self.operated(caller, "unload_model", name).await?;
         {
             let mut withheld = self.withheld();
             if withheld.len() >= MOST_WITHHELD && !withheld.contains(name) {
@@ -329,7 +324,7 @@ impl Inference {
         Ok((entry, found))
     }
 
-    /// The versions of a model that is about to be operated, and what is to be noted of it.
+    /// The versions of a model that is about to be operated, noted.
     async fn operated(
         &self,
         caller: &Caller,
@@ -342,6 +337,7 @@ impl Inference {
         if versions.is_empty() {
             return Err(self.deps.audit.failed(entry, ServiceError::NotFound(MODEL)).await);
         }
+        self.deps.audit.record(entry.clone()).await?;
         Ok((entry, versions))
     }
 
@@ -390,6 +386,7 @@ impl From<EngineError> for ServiceError {
             EngineError::Load(LoadError::Refused(reason)) => {
                 Self::Conflict { code: "model_unusable", detail: format!("the model cannot be used: {reason}") }
             }
+            EngineError::Load(LoadError::Newer) => Self::Conflict { code: "model_unusable", detail: text },
             EngineError::Load(LoadError::Corrupt) => Self::Conflict { code: "model_corrupt", detail: text },
             EngineError::Load(LoadError::Missing | LoadError::Failed(_)) => Self::Internal(anyhow::anyhow!(text)),
             EngineError::NotLoaded => Self::NotFound(MODEL),

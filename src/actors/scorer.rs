@@ -131,6 +131,8 @@ impl From<EngineError> for JobError {
                 Self::dead("model_corrupt", "the model's artifact is not the one that was kept")
             }
             EngineError::Load(LoadError::Refused(reason)) => unusable(&reason),
+            // While processes are upgraded one after the other, another one can.
+            EngineError::Load(LoadError::Newer) => Self::Retry("a model of a newer program"),
             EngineError::Load(LoadError::Missing) => Self::Retry("an object is not there"),
             EngineError::Load(LoadError::Away(what)) => Self::Away(what),
             EngineError::Load(LoadError::Failed(what)) => Self::Retry(what),

@@ -150,7 +150,7 @@ pub(super) fn write(form: &Form, model: &str, predictions: &[Prediction]) -> ser
         Form::Tensors { id, wanted } => {
             let outputs = exchange::tensors(predictions, wanted);
             let (model_version, id) = ("1", id.as_deref());
-            let answer = InferAnswer { model_name: model, model_version, id, parameters: &[], outputs };
+            let answer = InferAnswer { model_name: model, model_version, id, provisional: None, outputs };
             let Encoded { body, .. } = answer.encode()?;
             Ok(Written { media: "application/json", body })
         }

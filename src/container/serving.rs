@@ -131,7 +131,7 @@ impl ResponseError for Refusal {
             Self::Engine(
                 EngineError::Row { .. }
                 | EngineError::Recording { .. }
-                | EngineError::Load(LoadError::Refused(_) | LoadError::Missing | LoadError::Corrupt),
+                | EngineError::Load(LoadError::Refused(_) | LoadError::Newer | LoadError::Missing | LoadError::Corrupt),
             ) => StatusCode::BAD_REQUEST,
             Self::Engine(EngineError::Load(LoadError::Away(_) | LoadError::Failed(_)) | EngineError::NotDone)
             | Self::Unwritten => StatusCode::INTERNAL_SERVER_ERROR,

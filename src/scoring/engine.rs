@@ -7,10 +7,11 @@ use super::turns::{Turn, Turns, Urgency};
 use crate::domain::clock::SharedClock;
 use crate::storage::objects::ObjectError;
 use bytes::Bytes;
-use stance_models::artifact;
+use stance_models::artifact::{self, ArtifactError};
 use stance_models::cache::{
     CacheCounters, CacheError, CacheLimits, Eviction, Lease, Loaded, ModelCache, Source, Unloaded,
 };
+use stance_models::card::FORMAT_VERSION;
 use stance_models::model::{ModelError, Prediction, TrainedModel};
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,6 +48,9 @@ pub enum LoadError {
     /// Its artifact was refused, for this reason.
     #[error("the model's artifact was refused: {0}")]
     Refused(String),
+    /// Its artifact is of a later format than this program reads.
+    #[error("the model was made by a newer program")]
+    Newer,
     /// Its artifact is not there.
     #[error("the model's artifact is not there")]
     Missing,
@@ -56,6 +60,17 @@ pub enum LoadError {
     /// Anything else.
     #[error("the model could not be loaded")]
     Failed(&'static str),
+}
+
+impl LoadError {
+    fn of_artifact(error: ArtifactError) -> Self {
+        if let ArtifactError::FormatVersion { found } = error
+            && found > FORMAT_VERSION
+        {
+            return Self::Newer;
+        }
+        Self::Refused(error.to_string())
+    }
 }
 
 impl From<ObjectError> for LoadError {
@@ -315,9 +330,8 @@ impl Engine {
         let bytes = fetched.await?;
         let turn = self.0.turns.take(urgency).await;
         let unpacked = blocking(turn, move || artifact::unpack(&bytes)).await;
-        let (value, _) = unpacked
-            .map_err(|_| LoadError::Failed("the work was not done"))?
-            .map_err(|error| LoadError::Refused(error.to_string()))?;
+        let (value, _) =
+            unpacked.map_err(|_| LoadError::Failed("the work was not done"))?.map_err(LoadError::of_artifact)?;
         let bytes = value.size_bytes() + OVERHEAD;
         Ok(Loaded { value, bytes })
     }

@@ -24,6 +24,11 @@ pub struct Taken {
 impl Taken {
     fn add(&mut self, took: Duration) {
         self.count += 1;
+        self.lengthen(took);
+    }
+
+    /// The last took so much longer.
+    fn lengthen(&mut self, took: Duration) {
         self.ns = self.ns.saturating_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
     }
 
@@ -189,14 +194,17 @@ impl Statistics {
         });
     }
 
-    /// The answer to a request of so many rows was made.
+    /// The answer to a request of so many rows was made, which is a part of the request. Of a model that is no longer counted apart it is
+    /// not counted.
     pub fn written(&self, label: &Label, rows: usize, took: Duration) {
-        self.change(label, |model| {
+        let mut table = self.table();
+        if let Some(model) = table.models.get_mut(label) {
+            model.success.lengthen(took);
             model.output.add(took);
             if let Some(batch) = model.batches.get_mut(&rows) {
                 batch.output.add(took);
             }
-        });
+        }
     }
 
     /// A request was not answered.
@@ -236,7 +244,7 @@ impl Statistics {
         let mut all = self.all();
         let others = self.table().others.clone();
         if others != ModelStatistics::default() {
-            all.push((Label { name: OTHERS.to_owned(), version: String::new() }, others));
+            all.push((others_label(), others));
         }
         let mut waiting = self.in_line().clone();
         let mut text = String::new();
@@ -248,14 +256,12 @@ impl Statistics {
             }
         }
         const PENDING: &str = "nv_inference_pending_request_count";
-        describe(&mut text, PENDING, "Requests that wait for a turn", "gauge");
-        for (label, _) in &all {
+        describe(&mut text, PENDING, "Requests that wait for a turn to run", "gauge");
+        for (label, _) in all.iter().filter(|(label, _)| *label != others_label()) {
             line(&mut text, PENDING, label, waiting.remove(label).unwrap_or_default());
         }
-        // Models that are asked for the first time.
-        for (label, requests) in waiting {
-            line(&mut text, PENDING, &label, requests);
-        }
+        // Of models that are not counted apart, or were never asked before.
+        line(&mut text, PENDING, &others_label(), waiting.into_values().sum());
         text
     }
 
@@ -278,6 +284,10 @@ impl Statistics {
     fn in_line(&self) -> MutexGuard<'_, HashMap<Label, u64>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn others_label() -> Label {
+    Label { name: OTHERS.to_owned(), version: String::new() }
 }
 
 fn describe(text: &mut String, name: &str, help: &str, kind: &str) {
@@ -329,7 +339,8 @@ mod tests {
             "nv_inference_compute_output_duration_us{model=\"a\",version=\"v1\"} 4000",
             "nv_inference_pending_request_count{model=\"a\",version=\"v1\"} 2",
             "nv_inference_pending_request_count{model=\"c\",version=\"v1\"} 0",
-            "nv_inference_pending_request_count{model=\"new\",version=\"v1\"} 1",
+            "nv_inference_pending_request_count{model=\"others\",version=\"\"} 1",
+            "nv_inference_request_duration_us{model=\"a\",version=\"v1\"} 24000",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }

@@ -56,8 +56,8 @@ impl Turns {
     pub async fn take(&self, urgency: Urgency) -> Turn {
         let waiting = {
             let mut state = self.state();
-            if state.free > 0 {
-                state.free -= 1;
+            if let Some(free) = state.free.checked_sub(1) {
+                state.free = free;
                 return Turn(Some(self.clone()));
             }
             let (sender, waiting) = oneshot::channel();

@@ -1,7 +1,7 @@
 //! Model and card as one `.tar.gz`, and back again from bytes that anyone may have written.
 //!
-//! Entries: `model` ([`encoding`]) and `model_card.json`. The same model gives the same bytes. Artifacts of the former format are read
-//! as what they would be today: their features are the first of today's, and nothing else is used of a recording.
+//! Entries: `model` ([`encoding`]) and `model_card.json`. The same model gives the same bytes. Artifacts of earlier formats are read
+//! as what they would be today: the features of format 1 are the first of today's, and nothing else is used of a recording.
 
 use std::io::{Read, Write};
 
@@ -120,6 +120,9 @@ pub fn unpack(bytes: &[u8]) -> Result<(TrainedModel, ModelCard), ArtifactError> 
         *slot = Some(content);
     }
     let card: ModelCard = serde_json::from_slice(&card.ok_or(ArtifactError::MissingEntry(CARD_ENTRY))?)?;
+    if !(OLDEST_VERSION..=FORMAT_VERSION).contains(&card.format_version) {
+        return Err(ArtifactError::FormatVersion { found: card.format_version });
+    }
     let parts = decode(&model.ok_or(ArtifactError::MissingEntry(MODEL_ENTRY))?, card.format_version)?;
     let model = TrainedModel::try_from(parts)?;
     agree(&model, &card)?;

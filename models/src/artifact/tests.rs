@@ -178,6 +178,16 @@ fn models_of_the_format_before_are_the_same() {
 }
 
 #[test]
+fn a_model_of_a_newer_format_is_said_to_be_one() {
+    let Trained { model, card } = trained();
+    let mut numbers = encode(&model);
+    numbers[7] = b'4';
+    let card = serde_json::to_vec(&ModelCard { format_version: 4, ..card }).unwrap();
+    let read = unpack(&gzip(&tar_of(&[(MODEL_ENTRY, &numbers), (CARD_ENTRY, &card)])));
+    assert!(matches!(read, Err(ArtifactError::FormatVersion { found: 4 })), "{read:?}");
+}
+
+#[test]
 fn models_of_the_oldest_format_still_score() {
     let (model, card) = unpack(&oldest(FORMER_FEATURES)).unwrap();
     assert_eq!((card.format_version, card.candidates.len(), card.provisional), (1, 1, false));

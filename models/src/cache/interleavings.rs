@@ -58,7 +58,18 @@ impl World {
         self.cache.get_or_load(&model, load).await.map(|(lease, _)| lease)
     }
 
+    /// Who finds no room, or that it was unloaded, asks again some times: how often that is so depends on who runs when.
     async fn infer(&self, model: usize, x: u8, yields: usize) {
+        for _ in 0..100 {
+            if self.inferred(model, x, yields).await {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Whether a score was given.
+    async fn inferred(&self, model: usize, x: u8, yields: usize) -> bool {
         let earliest = self.replaced[model].load(Ordering::SeqCst);
         match self.load(model).await {
             Ok(lease) => {
@@ -73,9 +84,10 @@ impl World {
                 assert_eq!((of, feature), (model, x), "score {score}");
                 assert!((earliest..=latest).contains(&version), "{version} of {earliest} to {latest}");
                 self.scored.fetch_add(1, Ordering::Relaxed);
+                true
             }
             // Others are in use, or were unloaded all the time.
-            Err(CacheError::NoRoom | CacheError::Unloaded) => {}
+            Err(CacheError::NoRoom | CacheError::Unloaded) => false,
             Err(error @ CacheError::Load(_)) => panic!("{error}"),
         }
     }
@@ -141,8 +153,7 @@ proptest! {
             }
         });
         let scored = world.scored.load(Ordering::Relaxed);
-        // How many find room depends on who runs when; none at all would say that nothing was tried.
-        prop_assert!(scored * 50 + 10 >= infers as u64, "{scored} of {infers} were scored");
+        prop_assert!(scored * 2 >= infers as u64, "{scored} of {infers} were scored");
         prop_assert!(world.cache.0.state().idle(), "a load is left on the list");
         let left: Vec<_> = world.cache.keys();
         runtime.block_on(async {

@@ -31,7 +31,8 @@ const LEAST_BETWEEN: f64 = 0.05;
 const COMMON_WEIGHT: f64 = 4.0;
 /// Errors of people left out that an interval is calibrated on at least; of fewer, Student's t.
 const MIN_CALIBRATION: usize = 30;
-/// Models that an interval is calibrated on at most, of all people together, each trained without a fold of a person's recordings.
+/// Models that an interval is calibrated on at most, of all people together, each trained without a fold of a person's recordings; one a
+/// person at least.
 const MAX_CALIBRATION: usize = 120;
 
 /// What is common to the patients of one care provider in one movement.
@@ -115,7 +116,7 @@ impl Prior {
             slopes: levelled,
             level_ratio,
             error_variance,
-            factor: factor(&judged, Intercept::Shrunk(level_ratio), error_variance),
+            factor: factor(&judged, Intercept::Shrunk(level_ratio), &errors),
             provisional,
             provisional_half_width,
             means: pooled.means,
@@ -164,10 +165,13 @@ impl Prior {
         Intercept::Shrunk(self.level_ratio)
     }
 
-    /// Half width of the interval of a person with these left-out errors.
-    pub(crate) fn half_width(&self, errors: &[f64]) -> f64 {
-        let degrees = errors.len() + COMMON_WEIGHT as usize;
-        let factor = self.factor.unwrap_or_else(|| student_t(degrees));
+    /// Half width of the interval of a person: by the errors of the fits, each left out, where a factor was found on such; otherwise by
+    /// those of models that saw nothing of what they predict.
+    pub(crate) fn half_width(&self, of_fits: &[f64], of_models: &[f64]) -> f64 {
+        let (factor, errors) = match self.factor {
+            Some(factor) => (factor, of_fits),
+            None => (student_t(of_models.len() + COMMON_WEIGHT as usize), of_models),
+        };
         factor * shrunk_variance(errors, self.error_variance, COMMON_WEIGHT).sqrt()
     }
 
@@ -227,18 +231,19 @@ impl Judged<'_> {
     }
 
     /// Errors on folds left out of the person's model, weights included, each over the root of the variance that the model's own errors
-    /// tell, as [`Prior::half_width`] has it. Of at most so many folds, evenly spread; `from`: which of them first.
-    fn scaled_errors(&self, intercept: Intercept, common: f64, from: usize, most: usize) -> Vec<f64> {
+    /// tell, as [`Prior::half_width`] has it. `common`: the error variance of others. Of at most so many folds, evenly spread; `first`:
+    /// which of them is the first.
+    fn scaled_errors(&self, intercept: Intercept, common: f64, first: usize, most: usize) -> Vec<f64> {
         let Person { rows, scores, units } = self.person;
         let folds = folds(units);
-        let step = folds.len().div_ceil(most).max(1);
-        let folds = folds.into_iter().skip(from % step).step_by(step);
+        let (of, taken) = (folds.len(), folds.len().min(most));
+        let chosen = (0..taken).filter_map(|k| folds.get((first + k * of / taken) % of).cloned());
         let of_fold = |Nested { out, predicted, errors: of_fits }: Nested| {
             let scale = shrunk_variance(&of_fits, common, COMMON_WEIGHT).sqrt().max(1e-9);
             let scores: Vec<f64> = out.iter().filter_map(|i| scores.get(*i).copied()).collect();
             errors(&predicted, &scores).into_iter().map(move |error| error / scale)
         };
-        nested(rows, scores, units, Some((&self.predicted, intercept)), folds).into_iter().flat_map(of_fold).collect()
+        nested(rows, scores, units, Some((&self.predicted, intercept)), chosen).into_iter().flat_map(of_fold).collect()
     }
 }
 
@@ -253,16 +258,19 @@ fn provisional(levelled: &Linear, people: &[Person<'_>], judged: &[Judged<'_>]) 
         let intercept = mean(people.iter().map(|p| mean(p.scores.iter().copied())));
         (Linear { intercept, terms: vec![Term::default(); FEATURES] }, by_mean)
     };
-    let fallback = || student_t(people.len().saturating_sub(1).max(1)) * mean_square(&errors).sqrt();
-    let half_width = conformal_quantile(&errors).filter(|_| people.len() >= 10).unwrap_or_else(fallback);
-    (linear, half_width)
+    // A person's errors are much alike: as evidence, there are as many as people.
+    let of_people = student_t(people.len().saturating_sub(1).max(1)) * mean_square(&errors).sqrt();
+    (linear, conformal_quantile(&errors).unwrap_or_default().max(of_people))
 }
 
 /// The quantile that intervals need so that they cover: of the errors of everybody's models on what these were trained without, each
-/// over the root of the variance that the model would have told.
-fn factor(judged: &[Judged<'_>], intercept: Intercept, common: f64) -> Option<f64> {
-    let most = MAX_CALIBRATION.div_ceil(judged.len().max(1));
-    let of_person = |(i, judged): (usize, &Judged<'_>)| judged.scaled_errors(intercept, common, i, most);
+/// over the root of the variance that the model would have told. `errors`: of everybody's fits, each left out.
+fn factor(judged: &[Judged<'_>], intercept: Intercept, errors: &[Vec<f64>]) -> Option<f64> {
+    let most = (MAX_CALIBRATION / judged.len().max(1)).max(1);
+    let of_person = |(i, judged): (usize, &Judged<'_>)| {
+        let others = errors.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, errors)| mean_square(errors));
+        judged.scaled_errors(intercept, mean(others), i, most)
+    };
     let scaled: Vec<f64> = judged.iter().enumerate().flat_map(of_person).collect();
     conformal_quantile(&scaled).filter(|_| scaled.len() >= MIN_CALIBRATION)
 }

@@ -19,13 +19,11 @@ pub(super) struct Pooled {
     pub(super) means: Vec<f64>,
     pub(super) within: Vec<f64>,
     pub(super) overall: Vec<f64>,
-    lows: Vec<f64>,
-    highs: Vec<f64>,
 }
 
 impl Pooled {
     pub(super) fn of(people: &[Person<'_>]) -> Option<Self> {
-        let mut pooled = Self { means: vec![], within: vec![], overall: vec![], lows: vec![], highs: vec![] };
+        let mut pooled = Self { means: vec![], within: vec![], overall: vec![] };
         for j in 0..FEATURES {
             let column = |p: &Person<'_>| p.rows.iter().filter_map(|r| r.get(j).copied()).collect::<Vec<f64>>();
             let columns: Vec<Vec<f64>> = people.iter().map(column).collect();
@@ -43,10 +41,6 @@ impl Pooled {
             pooled.means.push(mean);
             pooled.overall.push(overall);
             pooled.within.push(if varies { deviation } else { 0.0 });
-            let (low, high) = all.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-            // Half of what everybody together spans, beyond what anybody did.
-            pooled.lows.push(low - (high - low) / 2.0);
-            pooled.highs.push(high + (high - low) / 2.0);
         }
         pooled.within.iter().any(|deviation| *deviation > 0.0).then_some(pooled)
     }
@@ -84,7 +78,8 @@ impl Pooled {
                 fits.push(found.iter().map(|weights| self.spread(weights, &columns)).collect());
             }
         }
-        // The person of each difference, whose own error has no say in what is mixed for a fold without that person.
+        // The person of each difference, whose own error has no say in what is mixed for a fold without that person. (What others' errors
+        // say was found by fits that did see the person: to have it without would take a fit for each pair of folds.)
         let whose: Vec<usize> = targets.iter().enumerate().flat_map(|(i, t)| t.iter().map(move |_| i)).collect();
         let average = |fold: usize| {
             let of_others = |all: &[f64]| -> Vec<f64> {
@@ -97,7 +92,7 @@ impl Pooled {
             for (fit, weight) in fits.iter().zip(&mixed) {
                 add_scaled(&mut sum, *weight, fit.get(fold).map(Vec::as_slice).unwrap_or_default());
             }
-            self.linear(&sum)
+            linear(&sum, people.iter().enumerate().filter(|(i, _)| i % folds != fold).map(|(_, person)| person))
         };
         Some((0..=folds).map(average).collect())
     }
@@ -127,12 +122,21 @@ impl Pooled {
         }
         all
     }
+}
 
-    fn linear(&self, weights: &[f64]) -> Linear {
-        let terms = weights.iter().zip(&self.lows).zip(&self.highs);
-        let terms = terms.map(|((weight, low), high)| Term { weight: *weight, low: *low, high: *high }).collect();
-        Linear { intercept: 0.0, terms }
+/// Weights of raw features, followed half of what these people together span beyond what any of them did.
+fn linear<'a>(weights: &[f64], people: impl Iterator<Item = &'a Person<'a>>) -> Linear {
+    let mut ranges = vec![(f64::INFINITY, f64::NEG_INFINITY); weights.len()];
+    for row in people.flat_map(|person| &person.rows) {
+        for ((low, high), value) in ranges.iter_mut().zip(*row) {
+            (*low, *high) = (low.min(*value), high.max(*value));
+        }
     }
+    let term = |(weight, (low, high)): (&f64, &(f64, f64))| {
+        let beyond = (high - low) / 2.0;
+        Term { weight: *weight, low: low - beyond, high: high + beyond }
+    };
+    Linear { intercept: 0.0, terms: weights.iter().zip(&ranges).map(term).collect() }
 }
 
 /// Products of some people's standardised columns with one another and with their scores.
@@ -206,5 +210,33 @@ impl System {
             }
         }
         Some(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slopes_for_people_are_followed_as_far_as_the_others_reach() {
+        let row = |who: usize, i: usize| -> Vec<f64> {
+            let far = if who == 2 { 100.0 } else { 0.0 };
+            (0..FEATURES).map(|j| far + i as f64 + ((who * 5 + i * 3 + j) as f64).sin()).collect()
+        };
+        let rows: Vec<Vec<Vec<f64>>> = (0..4).map(|who| (0..6).map(|i| row(who, i)).collect()).collect();
+        let mut people = Vec::new();
+        for rows in &rows {
+            people.push(Person {
+                rows: rows.iter().map(Vec::as_slice).collect(),
+                scores: (0..6).map(|i| 50.0 + 5.0 * f64::from(i)).collect(),
+                units: (0..6).map(|i| vec![i]).collect(),
+            });
+        }
+        let slopes = Pooled::of(&people).unwrap().slopes(&people, 4).unwrap();
+        let highest = |fold: usize| slopes[fold].terms.iter().fold(f64::NEG_INFINITY, |high, term| high.max(term.high));
+        assert!(highest(2) < 20.0, "{}", highest(2));
+        for fold in [0, 1, 3, 4] {
+            assert!(highest(fold) > 100.0, "{fold}: {}", highest(fold));
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 /// The answer to an inference request. Every output is of type `FP64`.
 #[derive(Debug, Clone, PartialEq)]
@@ -13,8 +12,8 @@ pub struct InferAnswer<'a> {
     pub model_version: &'a str,
     /// The request's.
     pub id: Option<&'a str>,
-    /// What there is to say of the model besides: a name and whether it holds.
-    pub parameters: &'a [(&'static str, bool)],
+    /// Whether the model is provisional, where that is known.
+    pub provisional: Option<bool>,
     /// In order.
     pub outputs: Vec<Output>,
 }
@@ -46,8 +45,13 @@ struct Document<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<BTreeMap<&'static str, bool>>,
+    parameters: Option<OfModel>,
     outputs: Vec<Described<'a>>,
+}
+
+#[derive(Serialize)]
+struct OfModel {
+    provisional: bool,
 }
 
 #[derive(Serialize)]
@@ -83,7 +87,7 @@ impl InferAnswer<'_> {
             model_name: self.model_name,
             model_version: self.model_version,
             id: self.id,
-            parameters: (!self.parameters.is_empty()).then(|| self.parameters.iter().copied().collect()),
+            parameters: self.provisional.map(|provisional| OfModel { provisional }),
             outputs: outputs.collect(),
         };
         let mut body = serde_json::to_vec(&document)?;

@@ -85,7 +85,7 @@ fn an_answer_is_json_and_raw_tensors_as_they_are_wanted() {
         model_name: "m",
         model_version: "v1",
         id: Some("7"),
-        parameters: &[("provisional", true)],
+        provisional: Some(true),
         outputs: vec![output("score", false), output("lower", true)],
     };
     let Encoded { body, json } = answer.encode().unwrap();

@@ -112,7 +112,7 @@ pub fn train_with(set: &TrainingSet, params: &TrainParams, knowledge: &Knowledge
     let mixed = average(&members, &scores, &units);
     let errors_of_fits = errors(&mixed.left_out, &scores);
     let (errors, number_of_folds) = if rows.len() <= MAX_NESTED && units.len() > MIN_TO_FIT {
-        let mut predictions = mixed.left_out.clone();
+        let mut predictions = vec![f64::NAN; rows.len()];
         for Nested { out, predicted, .. } in nested(&rows, &scores, &units, common, folds(&units)) {
             place(&mut predictions, &out, &predicted);
         }
@@ -120,8 +120,8 @@ pub fn train_with(set: &TrainingSet, params: &TrainParams, knowledge: &Knowledge
     } else {
         (errors_of_fits.clone(), units.len())
     };
-    let half_width =
-        rounded(knowledge.prior.map_or_else(|| own_half_width(&errors), |prior| prior.half_width(&errors_of_fits)));
+    let of_prior = |prior: &Prior| prior.half_width(&errors_of_fits, &errors);
+    let half_width = rounded(knowledge.prior.map_or_else(|| own_half_width(&errors), of_prior));
     let Assembled { linear, kernels, candidates, of_prior } = assemble(members, &mixed.weights);
     let common = slopes.filter(|_| of_prior > 0.0).map(|slopes| slopes.scaled(of_prior));
     let envelope = Envelope::around(&rows, knowledge.prior.map(Prior::known));

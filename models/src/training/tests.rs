@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::estimators::Estimator;
+use crate::estimators::gaussian_process::Intercept;
 use crate::prior::Experience;
 
 /// Scores follow feature 1 (active time) exactly where `signal`, and nothing otherwise; other features are fixed noise.
@@ -147,6 +148,34 @@ fn what_others_know_is_not_followed_to_where_none_of_them_has_been() {
                 let off = trained.model.predict(features).unwrap().value - score;
                 assert!(off.abs() < 15.0, "feature {far}, {n} recordings: one that it learnt from is {off:.1} off");
             }
+        }
+    }
+}
+
+#[test]
+fn what_is_left_out_has_no_say_in_what_is_said_of_it() {
+    let set = of_person(3, 14);
+    let rows: Vec<&[f64]> = set.features.iter().map(Vec::as_slice).collect();
+    let predicted: Vec<f64> = (0..14).map(|i| 45.0 + f64::from(i)).collect();
+    // Two of an execution are left out together; of twelve executions two folds hold two.
+    let names: Vec<String> = (0..14).map(|i: usize| i.saturating_sub(2).to_string()).collect();
+    let units = units(14, Some(&names.iter().map(String::as_str).collect::<Vec<_>>()));
+    assert_eq!((units.len(), folds(&units).len()), (12, 10));
+    for common in [None, Some((predicted.as_slice(), Intercept::Shrunk(1.0)))] {
+        let all = nested(&rows, &set.scores, &units, common, folds(&units));
+        let mut left_out: Vec<usize> = all.iter().flat_map(|nested| nested.out.iter().copied()).collect();
+        left_out.sort_unstable();
+        assert_eq!(left_out, (0..14).collect::<Vec<_>>(), "each once");
+        for Nested { out, predicted, errors } in all {
+            let mut scores = set.scores.clone();
+            out.iter().for_each(|i| scores[*i] = 100.0 - scores[*i] / 3.0);
+            let again = nested(&rows, &scores, &units, common, [out.clone()]).remove(0);
+            assert_eq!((&again.predicted, &again.errors), (&predicted, &errors), "{out:?}");
+            // What is in has: the check can fail.
+            let inside = (0..14).find(|i| !out.contains(i)).unwrap();
+            let mut scores = set.scores.clone();
+            scores[inside] = 0.0;
+            assert_ne!(nested(&rows, &scores, &units, common, [out]).remove(0).predicted, predicted);
         }
     }
 }

@@ -60,7 +60,7 @@ pub(super) async fn infer(
         model_name: model.name.as_str(),
         model_version: version.as_str(),
         id: request.id.as_deref(),
-        parameters: &[("provisional", provisional)],
+        provisional: Some(provisional),
         outputs: exchange::tensors(&predictions, &wanted),
     };
     let Encoded { body, json } = answer.encode().map_err(|error| ServiceError::Internal(error.into()))?;

@@ -120,7 +120,7 @@ pub(super) struct InferAnswer {
 /// What there is to say of the model besides.
 #[derive(ToSchema)]
 pub(super) struct ModelParameters {
-    /// Whether it was made without enough scored recordings of the patient's own.
+    /// Whether it stands in until there is a good one of the patient's own recordings.
     provisional: bool,
 }
 

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 statements! {
     CALL_FOLLOW_SERVING = only_postgres("SELECT follow_serving($1, $2, $3) AS waited");
     SERVING_IS_PROVISIONAL = only_sqlite(concat!(
-        "SELECT verdict = 'provisional' AS provisional FROM models WHERE model_version = ",
+        "SELECT provisional FROM models WHERE model_version = ",
         serving!("$1", "$2")
     ));
     DROP_SCORINGS = only_sqlite(
@@ -22,7 +22,7 @@ statements! {
     );
     RETIRE_PROVISIONAL = only_sqlite(
         "UPDATE models SET retired_at = $1
-         WHERE patient_id = $2 AND movement = $3 AND retired_at IS NULL AND verdict = 'provisional'",
+         WHERE patient_id = $2 AND movement = $3 AND retired_at IS NULL AND provisional",
     );
     AWAIT_OWN_MODEL = only_sqlite(
         "UPDATE recordings SET status = 'awaiting_model', updated_at = $1
