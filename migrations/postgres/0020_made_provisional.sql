@@ -1,6 +1,6 @@
 -- A provisional model is one, also when an operator has taken it back, which is its verdict then.
 ALTER TABLE models ADD COLUMN made_provisional boolean NOT NULL DEFAULT false; -- before it was taken back
-ALTER TABLE models ADD COLUMN provisional boolean NOT NULL GENERATED ALWAYS AS (made_provisional OR verdict = 'provisional') STORED;
+ALTER TABLE models ADD COLUMN is_provisional boolean NOT NULL GENERATED ALWAYS AS (made_provisional OR verdict = 'provisional') STORED;
 
 -- As before, of models that are provisional.
 CREATE OR REPLACE FUNCTION follow_serving(_patient text, _movement text, _now timestamptz) RETURNS bigint
@@ -17,10 +17,10 @@ BEGIN
         WHERE patient_id = _patient AND movement = _movement AND status = 'converted';
         RETURN 0;
     END IF;
-    IF EXISTS (SELECT FROM models WHERE model_version = _serving AND NOT provisional) THEN
+    IF EXISTS (SELECT FROM models WHERE model_version = _serving AND NOT is_provisional) THEN
         -- Scorings that have it in hand are committed, or will find it retired.
         UPDATE models SET retired_at = _now
-        WHERE patient_id = _patient AND movement = _movement AND retired_at IS NULL AND provisional;
+        WHERE patient_id = _patient AND movement = _movement AND retired_at IS NULL AND is_provisional;
         WITH superseded AS (
             DELETE FROM scores USING recordings
             WHERE scores.test_event_id = recordings.test_event_id AND scores.provisional

@@ -48,7 +48,7 @@ statements! {
          ON CONFLICT (patient_id, movement) DO NOTHING",
     );
     NAMED_MODEL = shared(concat!(
-        "SELECT patient_id, model_version, artifact_key, artifact_digest, provisional, lowest_score, highest_score
+        "SELECT patient_id, model_version, artifact_key, artifact_digest, is_provisional, lowest_score, highest_score
          FROM model_names JOIN models USING (patient_id, movement)
          WHERE model_name = $1 AND retired_at IS NULL AND model_version = coalesce($2, ",
         serving!("model_names.patient_id", "model_names.movement"),

@@ -347,7 +347,7 @@ pub(super) fn read_model(row: &Row) -> Result<ModelRow> {
         version: read_version(row)?,
         artifact_key: ObjectKey::from_row(row.get("artifact_key")?),
         artifact_digest: read_digest(row.get("artifact_digest")?)?,
-        provisional: row.get("provisional")?,
+        provisional: row.get("is_provisional")?,
         score_range: lowest.zip(highest),
     })
 }

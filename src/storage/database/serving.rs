@@ -47,11 +47,11 @@ statements! {
     UNPIN = shared("UPDATE models SET pinned = false WHERE model_version = $1 AND pinned AND retired_at IS NULL");
     PIN = shared("UPDATE models SET pinned = true WHERE model_version = $1 AND retired_at IS NULL");
     WITHDRAW = shared(
-        "UPDATE models SET made_provisional = provisional, verdict = 'withdrawn', pinned = false
+        "UPDATE models SET made_provisional = is_provisional, verdict = 'withdrawn', pinned = false
          WHERE model_version = $1 AND retired_at IS NULL",
     );
     SERVING_MODEL = shared(concat!(
-        "SELECT model_version, artifact_key, artifact_digest, provisional, lowest_score, highest_score,
+        "SELECT model_version, artifact_key, artifact_digest, is_provisional, lowest_score, highest_score,
                 outdated_at IS NOT NULL AS outdated
          FROM models WHERE model_version = ",
         serving!("$1", "$2")

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 statements! {
     CALL_FOLLOW_SERVING = only_postgres("SELECT follow_serving($1, $2, $3) AS waited");
     SERVING_IS_PROVISIONAL = only_sqlite(concat!(
-        "SELECT provisional FROM models WHERE model_version = ",
+        "SELECT is_provisional FROM models WHERE model_version = ",
         serving!("$1", "$2")
     ));
     DROP_SCORINGS = only_sqlite(
@@ -22,7 +22,7 @@ statements! {
     );
     RETIRE_PROVISIONAL = only_sqlite(
         "UPDATE models SET retired_at = $1
-         WHERE patient_id = $2 AND movement = $3 AND retired_at IS NULL AND provisional",
+         WHERE patient_id = $2 AND movement = $3 AND retired_at IS NULL AND is_provisional",
     );
     AWAIT_OWN_MODEL = only_sqlite(
         "UPDATE recordings SET status = 'awaiting_model', updated_at = $1
@@ -71,7 +71,7 @@ impl Transaction {
             self.statement(AWAIT_MODEL).bind(now).bind(patient).bind(movement).execute().await?;
             return Ok(0);
         };
-        if !serving.get::<bool>("provisional")? {
+        if !serving.get::<bool>("is_provisional")? {
             for statement in [RETIRE_PROVISIONAL, AWAIT_OWN_MODEL] {
                 self.statement(statement).bind(now).bind(patient).bind(movement).execute().await?;
             }

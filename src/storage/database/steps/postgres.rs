@@ -32,7 +32,7 @@ statements! {
          SELECT job_id, fence, kind, subject, leased.lane, attempts, enqueued_at,
                 recordings.test_event_id, recordings.patient_id, recordings.movement, year, month, day, raw_key, digest,
                 training_ordinal, features.feature_set, vector, model_version, artifact_key, artifact_digest,
-                provisional, lowest_score, highest_score
+                is_provisional, lowest_score, highest_score
          FROM leased LEFT JOIN recordings ON recordings.test_event_id = subject
              LEFT JOIN features ON features.test_event_id = subject
              LEFT JOIN models ON kind = 'score' AND model_version = ",

@@ -321,23 +321,37 @@ pub(super) async fn who_had_a_training_recording_deleted_gets_a_provisional_mode
     let late = database.finish_scoring(under_way.fence, id(6), &score(70.0, None, &version), now()).await;
     assert!(matches!(late, Err(DatabaseError::Fenced)), "{late:?}");
     assert_eq!(database.withdrawn_up_to(&p1(), &movement()).await.unwrap(), Some(0));
+}
 
-    // Pinned all the same, it is provisional still: it scores so, and gives way to one of the patient's own when it is unpinned.
-    database.decide(&version, Decision::Pin, now()).await.unwrap();
-    let (serving, _) = database.serving_model(&p1(), &movement()).await.unwrap().unwrap();
-    assert!(serving.provisional);
-    assert_eq!(score_next(database).await, (id(6), "v0-2".into()));
-    assert!(database.recording_state(id(6)).await.unwrap().unwrap().score.unwrap().provisional);
-    assert_eq!(database.known_model(&version).await.unwrap().unwrap().1.verdict, Verdict::Withdrawn);
-    database.decide(&version, Decision::Unpin, now()).await.unwrap();
-    for n in [7, 8] {
+pub(super) async fn a_provisional_model_that_was_taken_back_is_one_still(database: &Database) {
+    let sources = others(database).await;
+    assert_eq!(convert(database, 1, "p-1", None).await, AfterConversion::ProvisionalQueued);
+    let job = lease(database, JobKind::Train, 1).await.remove(0);
+    let made = NewModel {
+        first_ordinal: 0,
+        verdict: Verdict::Provisional,
+        score_range: None,
+        sources,
+        ..model("v0", "p-1", 0)
+    };
+    assert_eq!(database.finish_training(job.fence, &made, now()).await.unwrap(), Some(1));
+    database.decide(&made.version, Decision::Withdraw, now()).await.unwrap();
+    assert_eq!((serving(database).await, status(database, 1).await), (None, RecordingStatus::AwaitingModel));
+    // Pinned all the same, it scores as what it is …
+    database.decide(&made.version, Decision::Pin, now()).await.unwrap();
+    assert!(database.serving_model(&p1(), &movement()).await.unwrap().unwrap().0.provisional);
+    assert_eq!(score_next(database).await, (id(1), "v0".into()));
+    assert!(database.recording_state(id(1)).await.unwrap().unwrap().score.unwrap().provisional);
+    assert_eq!(database.known_model(&made.version).await.unwrap().unwrap().1.verdict, Verdict::Withdrawn);
+    // … and unpinned it gives way to one of the patient's own.
+    database.decide(&made.version, Decision::Unpin, now()).await.unwrap();
+    for n in [2, 3] {
         convert(database, n, "p-1", Some(50.0)).await;
     }
     let job = lease(database, JobKind::Train, 1).await.remove(0);
-    let own = NewModel { last_ordinal: 3, generation: 1, ..model("v2", "p-1", 2) };
-    assert_eq!(database.finish_training(job.fence, &own, now()).await.unwrap(), Some(1));
-    assert_eq!(database.decide(&version, Decision::Pin, now()).await.unwrap(), Decided::Retired);
-    assert_eq!(score_next(database).await, (id(6), "v2".into()));
+    assert_eq!(database.finish_training(job.fence, &model("v2", "p-1", 2), now()).await.unwrap(), Some(1));
+    assert_eq!(database.decide(&made.version, Decision::Pin, now()).await.unwrap(), Decided::Retired);
+    assert_eq!(score_next(database).await, (id(1), "v2".into()));
 }
 
 pub(super) async fn features_of_a_former_set_are_replaced(database: &Database) {
