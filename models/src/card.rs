@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::estimators::Candidate;
-use crate::prior::Prior;
 
 /// Version of the artifact's format, card and model together.
 pub const FORMAT_VERSION: u32 = 3;
@@ -94,12 +93,6 @@ pub struct PriorSummary {
     pub people: usize,
     /// Number of their recordings.
     pub recordings: usize,
-}
-
-impl PriorSummary {
-    pub(crate) fn of(prior: &Prior) -> Self {
-        Self { people: prior.people(), recordings: prior.recordings() }
-    }
 }
 
 /// Names and versions of the crates at work.

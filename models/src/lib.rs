@@ -9,6 +9,7 @@
 //! | [`signal`] | spectra equal to SciPy's |
 //! | [`features`] | the versioned feature vector of a recording |
 //! | [`estimators`] | candidate estimators (mean, ridge, elastic net, PLS, SVR, Gaussian process) and their fits |
+//! | `members` | all candidates fitted to the same rows, what each predicts of what was left out, and their average |
 //! | [`prior`] | what the patients of one care provider have in common |
 //! | [`training`] | a model from scored recordings: the average of candidates by left-out error |
 //! | [`model`], [`kernel_part`] | a trained model and its predictions |
@@ -34,6 +35,7 @@ pub mod evaluation;
 pub mod features;
 mod interval;
 pub mod kernel_part;
+mod members;
 pub mod model;
 pub mod novelty;
 pub mod prior;
@@ -42,3 +44,4 @@ pub mod recording;
 pub mod signal;
 pub mod tensors;
 pub mod training;
+mod training_set;

@@ -8,12 +8,14 @@
 mod pooled;
 
 use self::pooled::Pooled;
+use crate::card::PriorSummary;
 use crate::estimators::gaussian_process::Intercept;
 use crate::features::FEATURES;
 use crate::interval::{conformal_quantile, mean_square, shrunk_variance, student_t};
+use crate::members::{Nested, average, errors, folds, members, nested, units};
 use crate::model::{Linear, ModelError, Term, TrainedModel, Unchecked};
 use crate::novelty::{Envelope, Known};
-use crate::training::{Nested, TrainingSet, average, errors, folds, members, nested, units};
+use crate::training_set::TrainingSet;
 
 /// People that a prior is learnt from at least.
 pub const MIN_PEOPLE: usize = 3;
@@ -143,16 +145,9 @@ impl Prior {
         .try_into()
     }
 
-    /// Number of people that it was learnt from.
-    #[must_use]
-    pub fn people(&self) -> usize {
-        self.people
-    }
-
-    /// Number of recordings that it was learnt from.
-    #[must_use]
-    pub fn recordings(&self) -> usize {
-        self.recordings
+    /// What a card tells of it.
+    pub(crate) fn summary(&self) -> PriorSummary {
+        PriorSummary { people: self.people, recordings: self.recordings }
     }
 
     /// Its prediction for a recording of somebody of whom nothing is known.

@@ -1,18 +1,18 @@
 //! Training: estimators on blocks of features, averaged by how well each predicted the recordings left out of its fit.
 
-mod members;
-
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use self::members::{Assembled, FOLDS, MIN_TO_FIT, assemble, place};
-pub(crate) use self::members::{Nested, average, errors, folds, members, nested, units};
-use crate::card::{FORMAT_VERSION, ModelCard, PriorSummary, rounded, software};
+use crate::card::{FORMAT_VERSION, ModelCard, rounded, software};
 use crate::features::{FEATURE_SET, FEATURES, names};
 use crate::interval::own_half_width;
+use crate::members::{
+    Assembled, FOLDS, MIN_TO_FIT, Nested, assemble, average, errors, folds, members, nested, place, units,
+};
 use crate::model::{Linear, ModelError, SCORE_RANGE, TrainedModel, Unchecked};
 use crate::novelty::Envelope;
 use crate::prior::Prior;
+pub use crate::training_set::TrainingSet;
 
 /// Fewer recordings than this train nothing.
 pub const MIN_RECORDINGS: usize = 2;
@@ -20,17 +20,6 @@ pub const MIN_RECORDINGS: usize = 2;
 pub const MAX_RECORDINGS: usize = 200;
 /// Beyond this many recordings training is not repeated in folds: left-out predictions of so many are honest enough, and time is bounded.
 const MAX_NESTED: usize = 60;
-
-/// Recordings with a clinician's score, oldest first; one element each in all three.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct TrainingSet {
-    /// Test event ids.
-    pub ids: Vec<String>,
-    /// Feature vectors of [`FEATURES`] numbers.
-    pub features: Vec<Vec<f64>>,
-    /// Scores, 0 to 100.
-    pub scores: Vec<f64>,
-}
 
 /// What a training run is told besides its recordings.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -144,7 +133,7 @@ pub fn train_with(set: &TrainingSet, params: &TrainParams, knowledge: &Knowledge
         baseline_error: rounded(baseline_error(&scores)),
         folds: number_of_folds,
         interval_half_width: half_width,
-        prior: knowledge.prior.map(PriorSummary::of),
+        prior: knowledge.prior.map(Prior::summary),
         provisional: false,
         software: software(),
     };
@@ -173,7 +162,7 @@ pub fn provisional(prior: &Prior, params: &TrainParams) -> Result<Trained, Train
         baseline_error: 0.0,
         folds: 0,
         interval_half_width: model.half_width(),
-        prior: Some(PriorSummary::of(prior)),
+        prior: Some(prior.summary()),
         provisional: true,
         software: software(),
     };

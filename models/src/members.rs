@@ -12,9 +12,9 @@ use crate::kernel_part::KernelPart;
 use crate::model::{Linear, Term, clip};
 
 /// Fewer recordings than this teach nothing but their mean.
-pub(super) const MIN_TO_FIT: usize = 3;
+pub(crate) const MIN_TO_FIT: usize = 3;
 /// Folds, of the whole of training and of a fit without a closed form for what is left out; each recording alone up to as many.
-pub(super) const FOLDS: usize = 10;
+pub(crate) const FOLDS: usize = 10;
 /// How much is given beforehand to an estimator that does not know the prior, over one that does.
 const WITHOUT_PRIOR: f64 = 0.1;
 /// Parts of an average that weigh less are left out of the model.
@@ -106,7 +106,7 @@ impl<'a> Repeated<'a> {
 }
 
 /// Puts each value into its place.
-pub(super) fn place(into: &mut [f64], places: &[usize], values: &[f64]) {
+pub(crate) fn place(into: &mut [f64], places: &[usize], values: &[f64]) {
     for (i, value) in places.iter().zip(values) {
         if let Some(slot) = into.get_mut(*i) {
             *slot = *value;
@@ -122,7 +122,7 @@ pub(crate) fn errors(predicted: &[f64], scores: &[f64]) -> Vec<f64> {
 /// An average of members.
 pub(crate) struct Average {
     /// One a member.
-    pub(super) weights: Vec<f64>,
+    pub(crate) weights: Vec<f64>,
     /// Prediction for each row as if left out, of the fits and of the weights.
     pub(crate) left_out: Vec<f64>,
 }
@@ -214,16 +214,16 @@ pub(crate) fn folds(units: &[Vec<usize>]) -> Vec<Vec<usize>> {
 }
 
 /// An average of members as parts of a model.
-pub(super) struct Assembled {
-    pub(super) linear: Linear,
-    pub(super) kernels: Vec<KernelPart>,
+pub(crate) struct Assembled {
+    pub(crate) linear: Linear,
+    pub(crate) kernels: Vec<KernelPart>,
     /// By weight.
-    pub(super) candidates: Vec<WeightedCandidate>,
+    pub(crate) candidates: Vec<WeightedCandidate>,
     /// Weight of the members that were fitted to what a prior leaves: the share of the prior itself.
-    pub(super) of_prior: f64,
+    pub(crate) of_prior: f64,
 }
 
-pub(super) fn assemble(members: Vec<Member>, weights: &[f64]) -> Assembled {
+pub(crate) fn assemble(members: Vec<Member>, weights: &[f64]) -> Assembled {
     let mut linear = Linear { intercept: 0.0, terms: vec![Term::default(); FEATURES] };
     let (mut kernels, mut candidates, mut of_prior) = (Vec::<KernelPart>::new(), Vec::new(), 0.0);
     for (Member { candidate, fitted, .. }, weight) in members.into_iter().zip(weights).filter(|(_, w)| **w > 0.0) {
