@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
 use stance_models::artifact::{CARD_ENTRY, MODEL_ENTRY, pack, unpack};
+use stance_models::card::FORMAT_VERSION;
 use stance_models::features::FEATURES;
 use stance_models::prior::{Experience, Prior};
 use stance_models::training::{Knowledge, TrainParams, Trained, TrainingSet, train_with};
@@ -50,7 +51,7 @@ fuzz_target!(|bytes: &[u8]| {
         0 => rest.to_vec(),
         1 => gzip(rest),
         2 => gzip(&archive(model, rest)),
-        3 => gzip(&archive(&[b"STANCEM3", rest].concat(), card)),
+        3 => gzip(&archive(&[&model[..8], rest].concat(), card)),
         // A card of another format than it was packed with, and numbers that begin as that format does.
         6 => gzip(&archive(&[b"STANCEM", rest].concat(), &of_format(card, rest.first().copied().unwrap_or(b'2')))),
         4 => gzip(&archive(&patched(model, rest), card)),
@@ -65,7 +66,8 @@ fuzz_target!(|bytes: &[u8]| {
 /// The card with that digit as its format.
 fn of_format(card: &[u8], digit: u8) -> Vec<u8> {
     let text = String::from_utf8_lossy(card);
-    text.replacen("\"format_version\": 3", &format!("\"format_version\": {}", char::from(digit)), 1).into_bytes()
+    let of = |version: &dyn std::fmt::Display| format!("\"format_version\": {version}");
+    text.replacen(&of(&FORMAT_VERSION), &of(&char::from(digit)), 1).into_bytes()
 }
 
 /// A place (two bytes) and a value, again and again; a place beyond the end cuts the end off.

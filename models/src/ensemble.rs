@@ -13,20 +13,31 @@ pub(crate) fn weights(left_out: &[&[f64]], targets: &[f64], prior: &[f64]) -> Ve
     from_sums(left_out.iter().map(|predictions| squares(predictions, targets)), prior, n, floor)
 }
 
-/// What the average would have predicted for each target with weights found without its group. `groups`: positions that are left out
-/// together, each once.
-pub(crate) fn left_out_mixture(left_out: &[&[f64]], targets: &[f64], prior: &[f64], groups: &[Vec<usize>]) -> Vec<f64> {
+/// The same weights, found without each group of targets. `groups`: positions.
+pub(crate) fn weights_without(
+    left_out: &[&[f64]],
+    targets: &[f64],
+    prior: &[f64],
+    groups: &[Vec<usize>],
+) -> Vec<Vec<f64>> {
     let floor = floor(targets);
     let sums: Vec<f64> = left_out.iter().map(|predictions| squares(predictions, targets)).collect();
-    let mut mixture = vec![0.0; targets.len()];
-    for group in groups {
+    let without = |group: &Vec<usize>| {
         let of_group = |predictions: &[f64]| -> f64 {
             let square = |i: &usize| Some((predictions.get(*i)? - targets.get(*i)?).powi(2));
             group.iter().filter_map(square).sum()
         };
         let without = sums.iter().zip(left_out).map(|(sum, predictions)| (sum - of_group(predictions)).max(0.0));
-        let n = targets.len().saturating_sub(group.len()).max(1) as f64;
-        let weights = from_sums(without, prior, n, floor);
+        from_sums(without, prior, targets.len().saturating_sub(group.len()).max(1) as f64, floor)
+    };
+    groups.iter().map(without).collect()
+}
+
+/// What the average would have predicted for each target with weights found without its group. `groups`: positions that are left out
+/// together, each once.
+pub(crate) fn left_out_mixture(left_out: &[&[f64]], targets: &[f64], prior: &[f64], groups: &[Vec<usize>]) -> Vec<f64> {
+    let mut mixture = vec![0.0; targets.len()];
+    for (group, weights) in groups.iter().zip(weights_without(left_out, targets, prior, groups)) {
         for i in group {
             let parts = weights.iter().zip(left_out).map(|(weight, p)| weight * p.get(*i).copied().unwrap_or(0.0));
             if let Some(slot) = mixture.get_mut(*i) {

@@ -241,27 +241,25 @@ impl Statistics {
             ("nv_inference_compute_infer_duration_us", "Time of the model itself, microseconds", |m| m.infer.us()),
             ("nv_inference_compute_output_duration_us", "Time of making answers, microseconds", |m| m.output.us()),
         ];
-        let mut all = self.all();
-        let others = self.table().others.clone();
-        if others != ModelStatistics::default() {
-            all.push((others_label(), others));
-        }
+        let (apart, others) = (self.all(), self.table().others.clone());
+        let others = (Label { name: OTHERS.to_owned(), version: String::new() }, others);
+        let and_others = Some(&others).filter(|(_, statistics)| *statistics != ModelStatistics::default());
         let mut waiting = self.in_line().clone();
         let mut text = String::new();
         for (name, help, reading) in LINES {
             // Of no type that OpenMetrics knows: a counter's name would end with `_total`, and these do not.
             describe(&mut text, name, help, "unknown");
-            for (label, statistics) in &all {
+            for (label, statistics) in apart.iter().chain(and_others) {
                 line(&mut text, name, label, reading(statistics));
             }
         }
         const PENDING: &str = "nv_inference_pending_request_count";
         describe(&mut text, PENDING, "Requests that wait for a turn to run", "gauge");
-        for (label, _) in all.iter().filter(|(label, _)| *label != others_label()) {
+        for (label, _) in &apart {
             line(&mut text, PENDING, label, waiting.remove(label).unwrap_or_default());
         }
         // Of models that are not counted apart, or were never asked before.
-        line(&mut text, PENDING, &others_label(), waiting.into_values().sum());
+        line(&mut text, PENDING, &others.0, waiting.into_values().sum());
         text
     }
 
@@ -284,10 +282,6 @@ impl Statistics {
     fn in_line(&self) -> MutexGuard<'_, HashMap<Label, u64>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn others_label() -> Label {
-    Label { name: OTHERS.to_owned(), version: String::new() }
 }
 
 fn describe(text: &mut String, name: &str, help: &str, kind: &str) {

@@ -47,18 +47,15 @@ impl Turns {
     /// A turn, where one is free; then nobody waits for one.
     #[must_use]
     pub fn take_free(&self) -> Option<Turn> {
-        let mut state = self.state();
-        state.free = state.free.checked_sub(1)?;
-        Some(Turn(Some(self.clone())))
+        self.free(&mut self.state())
     }
 
     /// Waits for a turn. Who is dropped while it waits, waits no more.
     pub async fn take(&self, urgency: Urgency) -> Turn {
         let waiting = {
             let mut state = self.state();
-            if let Some(free) = state.free.checked_sub(1) {
-                state.free = free;
-                return Turn(Some(self.clone()));
+            if let Some(turn) = self.free(&mut state) {
+                return turn;
             }
             let (sender, waiting) = oneshot::channel();
             match urgency {
@@ -69,6 +66,11 @@ impl Turns {
         };
         // The sender is among those who wait until it has sent.
         waiting.await.unwrap_or(Turn(None))
+    }
+
+    fn free(&self, state: &mut State) -> Option<Turn> {
+        state.free = state.free.checked_sub(1)?;
+        Some(Turn(Some(self.clone())))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

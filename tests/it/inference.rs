@@ -36,12 +36,16 @@ impl Served {
 
     /// The answer to a recording.
     pub(crate) async fn infer(&self, documents: &[String]) -> Value {
-        let body = json!({ "inputs": [{ "name": "recording", "shape": [documents.len()], "datatype": "BYTES",
-                                        "data": documents }] });
+        let body = asking(documents);
         let answer = self.clinic.post_json(&format!("/v2/models/{}/infer", self.name), &body).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.body
     }
+}
+
+/// What a model is asked of recordings.
+pub(crate) fn asking(documents: &[String]) -> Value {
+    json!({ "inputs": [{ "name": "recording", "shape": [documents.len()], "datatype": "BYTES", "data": documents }] })
 }
 
 /// The numbers of an output.

@@ -1,6 +1,7 @@
 //! When models are trained, and what they do.
 
 use crate::harness::{Backends, Program, eventually, fresh_id, recording};
+use crate::inference::{asking, output};
 use futures_util::future::join_all;
 use uuid::Uuid;
 
@@ -184,12 +185,10 @@ async fn provisional_gives_way(program: &Program) {
     // Who asks the model itself is told so, too.
     let name = "SELECT model_name FROM model_names WHERE patient_id = 'patient-1'";
     let path = format!("/v2/models/{}/infer", program.texts(name).await.remove(0));
-    let document = recording(PATIENT, id, 0.6, None, 300).to_string();
-    let asked = serde_json::json!({ "inputs": [
-        { "name": "recording", "shape": [1], "datatype": "BYTES", "data": [document] }] });
+    let asked = asking(&[recording(PATIENT, id, 0.6, None, 300).to_string()]);
     let answer = clinic.post_json(&path, &asked).await.body;
     assert_eq!(
-        (&answer["parameters"]["provisional"], &answer["outputs"][0]["data"][0]),
+        (&answer["parameters"]["provisional"], &output(&answer, "score")[0].into()),
         (&true.into(), &score["value"])
     );
 
@@ -204,7 +203,7 @@ async fn provisional_gives_way(program: &Program) {
     let answer = clinic.post_json(&path, &asked).await.body;
     assert_eq!(answer["parameters"]["provisional"], false);
     // Three people teach, and ten recordings are one's own: what is said is about right.
-    assert!((answer["outputs"][0]["data"][0].as_f64().unwrap() - 60.0).abs() < 20.0, "{answer}");
+    assert!((output(&answer, "score")[0] - 60.0).abs() < 20.0, "{answer}");
     assert_eq!(program.count("SELECT count(*) FROM scores").await, 1);
     let sources = "SELECT count(*) FROM model_sources JOIN models USING (model_version) WHERE verdict = 'serves'";
     assert_eq!(program.count(sources).await, 3);

@@ -21,10 +21,6 @@ use crate::kernel_part::{Bumps, KernelPart, StandardColumn};
 use crate::model::{Linear, Term, TrainedModel, Unchecked};
 use crate::novelty::Envelope;
 
-const MAGIC: &[u8; 8] = b"STANCEM3";
-/// Of the formats before.
-const FORMER_MAGIC: [&[u8; 8]; 2] = [b"STANCEM1", b"STANCEM2"];
-
 /// Kernel parts of a model at most.
 pub const MAX_KERNELS: usize = 16;
 /// Components of a kernel part at most.
@@ -56,9 +52,14 @@ pub enum Malformed {
     },
 }
 
+/// What the numbers of a format begin with.
+fn magic(format: u32) -> Vec<u8> {
+    format!("STANCEM{format}").into_bytes()
+}
+
 /// A model as bytes.
 pub(super) fn encode(model: &TrainedModel) -> Vec<u8> {
-    let mut bytes = MAGIC.to_vec();
+    let mut bytes = magic(FORMAT_VERSION);
     let count = |bytes: &mut Vec<u8>, n: usize| bytes.extend((n as u32).to_le_bytes());
     count(&mut bytes, model.linear().terms.len());
     count(&mut bytes, model.kernels().len());
@@ -104,8 +105,7 @@ fn singles(bytes: &mut Vec<u8>, values: impl IntoIterator<Item = f32>) {
 
 /// The parts of a model from bytes of that format; their numbers are not checked.
 pub(super) fn decode(bytes: &[u8], format: u32) -> Result<Unchecked, Malformed> {
-    let magic = (format as usize).checked_sub(1).and_then(|before| FORMER_MAGIC.get(before)).unwrap_or(&MAGIC);
-    let mut reader = Reader(bytes.strip_prefix(magic.as_slice()).ok_or(Malformed::Magic)?);
+    let mut reader = Reader(bytes.strip_prefix(magic(format).as_slice()).ok_or(Malformed::Magic)?);
     let parts = if format == OLDEST_VERSION { reader.oldest() } else { reader.model(format >= FORMAT_VERSION) }?;
     if reader.0.is_empty() { Ok(parts) } else { Err(Malformed::Long) }
 }

@@ -2,7 +2,7 @@
 
 use super::{Person, mean};
 use crate::algebra::{add_scaled, solve};
-use crate::ensemble::weights;
+use crate::ensemble::weights_without;
 use crate::estimators::design::mean_and_sd;
 use crate::estimators::linear::Columns;
 use crate::features::{Block, FEATURES};
@@ -78,23 +78,22 @@ impl Pooled {
                 fits.push(found.iter().map(|weights| self.spread(weights, &columns)).collect());
             }
         }
-        // The person of each difference, whose own error has no say in what is mixed for a fold without that person. (What others' errors
-        // say was found by fits that did see the person: to have it without would take a fit for each pair of folds.)
+        // Each fold's people have no say in what is mixed for them; for all, nobody is left out. (What others' errors say was found by
+        // fits that did see those people: to have it without would take a fit for each pair of folds.)
         let whose: Vec<usize> = targets.iter().enumerate().flat_map(|(i, t)| t.iter().map(move |_| i)).collect();
-        let average = |fold: usize| {
-            let of_others = |all: &[f64]| -> Vec<f64> {
-                all.iter().zip(&whose).filter(|(_, i)| *i % folds != fold).map(|(value, _)| *value).collect()
-            };
-            let left_out: Vec<Vec<f64>> = left_out.iter().map(|predicted| of_others(predicted)).collect();
-            let left_out: Vec<&[f64]> = left_out.iter().map(Vec::as_slice).collect();
-            let mixed = weights(&left_out, &of_others(&flat), &vec![1.0; left_out.len()]);
+        let of_fold =
+            |fold| whose.iter().enumerate().filter(|(_, i)| *i % folds == fold).map(|(place, _)| place).collect();
+        let groups: Vec<Vec<usize>> = (0..=folds).map(of_fold).collect();
+        let left_out: Vec<&[f64]> = left_out.iter().map(Vec::as_slice).collect();
+        let mixed = weights_without(&left_out, &flat, &vec![1.0; left_out.len()], &groups);
+        let average = |(fold, mixed): (usize, &Vec<f64>)| {
             let mut sum = vec![0.0; FEATURES];
-            for (fit, weight) in fits.iter().zip(&mixed) {
+            for (fit, weight) in fits.iter().zip(mixed) {
                 add_scaled(&mut sum, *weight, fit.get(fold).map(Vec::as_slice).unwrap_or_default());
             }
             linear(&sum, people.iter().enumerate().filter(|(i, _)| i % folds != fold).map(|(_, person)| person))
         };
-        Some((0..=folds).map(average).collect())
+        Some(mixed.iter().enumerate().map(average).collect())
     }
 
     /// Of a feature within people; 0 where it does not vary.

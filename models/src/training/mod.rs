@@ -109,8 +109,8 @@ pub fn train_with(set: &TrainingSet, params: &TrainParams, knowledge: &Knowledge
     } else {
         (errors_of_fits.clone(), units.len())
     };
-    let of_prior = |prior: &Prior| prior.half_width(&errors_of_fits, &errors);
-    let half_width = rounded(knowledge.prior.map_or_else(|| own_half_width(&errors), of_prior));
+    let shrunk = |prior: &Prior| prior.half_width(&errors_of_fits, &errors);
+    let half_width = rounded(knowledge.prior.map_or_else(|| own_half_width(&errors), shrunk));
     let Assembled { linear, kernels, candidates, of_prior } = assemble(members, &mixed.weights);
     let common = slopes.filter(|_| of_prior > 0.0).map(|slopes| slopes.scaled(of_prior));
     let envelope = Envelope::around(&rows, knowledge.prior.map(Prior::known));

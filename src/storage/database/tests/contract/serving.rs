@@ -113,6 +113,17 @@ pub(super) async fn a_model_serves_by_its_verdict_and_by_an_operators_word(datab
     }
 }
 
+/// A model without a recording of the patient's own.
+fn provisional(name: &str, sources: &[ModelSource]) -> NewModel {
+    NewModel {
+        first_ordinal: 0,
+        verdict: Verdict::Provisional,
+        score_range: None,
+        sources: sources.to_vec(),
+        ..model(name, "p-1", 0)
+    }
+}
+
 /// Three others of the care provider with three training recordings each, from the 100th on.
 async fn others(database: &Database) -> Vec<ModelSource> {
     let clinic = CareProviderId::new("c-1").unwrap();
@@ -164,13 +175,7 @@ pub(super) async fn a_provisional_score_holds_until_there_is_a_model_of_ones_own
     database.end_training_without_model(job.fence, &p1(), &movement(), now()).await.unwrap();
     assert_eq!(database.ask_for_provisional("c-1", &movement(), now()).await.unwrap(), 1);
     let job = lease(database, JobKind::Train, 10).await.remove(0);
-    let provisional = NewModel {
-        first_ordinal: 0,
-        verdict: Verdict::Provisional,
-        score_range: None,
-        sources,
-        ..model("v0", "p-1", 0)
-    };
+    let provisional = provisional("v0", &sources);
     assert_eq!(database.finish_training(job.fence, &provisional, now()).await.unwrap(), Some(2));
     assert_eq!(serving(database).await.as_deref(), Some("v0"));
     // They stand in two lanes, which take turns.
@@ -276,13 +281,6 @@ pub(super) async fn who_had_a_training_recording_deleted_gets_a_provisional_mode
     delete(1, &p1()).await;
     assert_eq!(convert(database, 2, "p-1", None).await, AfterConversion::ProvisionalQueued);
     assert_eq!(convert(database, 3, "p-1", None).await, AfterConversion::AwaitsModel, "it is asked for already");
-    let provisional = |name: &str, sources: &[ModelSource]| NewModel {
-        first_ordinal: 0,
-        verdict: Verdict::Provisional,
-        score_range: None,
-        sources: sources.to_vec(),
-        ..model(name, "p-1", 0)
-    };
     // Its subject goes: it is asked for with another.
     delete(2, &p1()).await;
     let job = lease(database, JobKind::Train, 1).await.remove(0);
@@ -327,13 +325,7 @@ pub(super) async fn a_provisional_model_that_was_taken_back_is_one_still(databas
     let sources = others(database).await;
     assert_eq!(convert(database, 1, "p-1", None).await, AfterConversion::ProvisionalQueued);
     let job = lease(database, JobKind::Train, 1).await.remove(0);
-    let made = NewModel {
-        first_ordinal: 0,
-        verdict: Verdict::Provisional,
-        score_range: None,
-        sources,
-        ..model("v0", "p-1", 0)
-    };
+    let made = provisional("v0", &sources);
     assert_eq!(database.finish_training(job.fence, &made, now()).await.unwrap(), Some(1));
     database.decide(&made.version, Decision::Withdraw, now()).await.unwrap();
     assert_eq!((serving(database).await, status(database, 1).await), (None, RecordingStatus::AwaitingModel));
