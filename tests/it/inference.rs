@@ -112,8 +112,15 @@ async fn requests_over_the_bound_are_told_to_come_back_and_none_gets_anothers_an
             { "name": "recording", "shape": [1], "datatype": "BYTES", "data": [document] }] });
         served.clinic.post_json(&path, &body).await
     };
-    let answers = futures_util::future::join_all(documents.iter().map(ask)).await;
-    let refused = answers.iter().filter(|answer| answer.status == 503).count();
+    // On a busy machine they may come one after the other, so that there is a place for each: then they are asked again.
+    let (mut answers, mut refused) = (Vec::new(), 0);
+    for _ in 0..20 {
+        answers = futures_util::future::join_all(documents.iter().map(ask)).await;
+        refused = answers.iter().filter(|answer| answer.status == 503).count();
+        if refused > 0 {
+            break;
+        }
+    }
     assert!(refused > 0 && refused < 24, "{refused} of 24");
     for (document, answer) in documents.iter().zip(&answers) {
         if answer.status == 503 {
